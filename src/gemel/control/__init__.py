@@ -1,0 +1,1 @@
+"""Finding to command. Pure."""

@@ -1,0 +1,1 @@
+"""Meaning: interfaces, twins, links and bindings. Pure."""

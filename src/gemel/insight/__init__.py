@@ -1,0 +1,1 @@
+"""Estimate to finding. Pure."""

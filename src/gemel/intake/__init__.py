@@ -1,0 +1,1 @@
+"""Telemetry to frame: judge, then align. Pure."""

@@ -1,0 +1,1 @@
+"""Behaviour: physics for one asset, run for a fleet. Pure."""

@@ -1,0 +1,1 @@
+"""Kernels that ship with Gemel: one file a kind of asset, source cited."""

@@ -1,0 +1,1 @@
+"""The ground-truth plant: one simulator for demo and tests."""

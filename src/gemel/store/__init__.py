@@ -1,0 +1,1 @@
+"""Memory: journal, ledger, lake, snapshots."""
