@@ -41,7 +41,7 @@ class Batch:
     @staticmethod
     def of(rows: list[tuple[str, str, int, float, str]]) -> "Batch":
         """A batch from (twin, signal, instant, value, unit) rows."""
-        columns = list(zip(*rows, strict=True)) if rows else [[], [], [], [], []]
+        columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[], [], [], [], []]
         return Batch(
             np.array(columns[0], dtype=object),
             np.array(columns[1], dtype=object),

@@ -23,7 +23,7 @@ def twin_key(twin: str) -> int:
     return int.from_bytes(hashlib.sha256(twin.encode()).digest()[:8], "little")
 
 
-def _mix(z: Keys) -> Keys:
+def _mix(z: Any) -> Any:
     """SplitMix64's finaliser (Steele, Lea, Flood 2014)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -35,7 +35,8 @@ def lane_keys(seed: int, twins: Keys, paths: int) -> Keys:
     with np.errstate(over="ignore"):
         base = _mix(twins ^ _mix(np.uint64(seed % 2**64) + np.uint64(0x9E3779B97F4A7C15)))
         path = np.arange(paths, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
-        return _mix(base[:, None] + path[None, :]).reshape(-1)
+        mixed: Keys = _mix(base[:, None] + path[None, :]).reshape(-1)
+    return mixed
 
 
 def normals(lanes: Keys, step: int, draw: int) -> Floats:

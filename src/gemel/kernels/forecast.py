@@ -98,7 +98,7 @@ def foresee(
     return Foreseen(
         modes,
         passage.reshape(rows, paths, len(modes)),
-        dt * np.arange(1, steps + 1),
+        dt * np.arange(1.0, steps + 1.0),
         bands,
         dt * steps,
         scenario,

@@ -11,7 +11,7 @@ Every draw is keyed by (seed, step counter): a restored hall goes on to the same
 Axes: A bearings of the whole hall, G turbines.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,9 @@ class SteamHall:
     ) -> None:
         self.seed, self.faults = seed, faults
         self.turbines = [f"st{g + 1}" for g in range(turbines)]
-        self.bearings = [f"{g}-b{k + 1}" for g in self.turbines for k in range(bearings_per_turbine)]
+        self.bearings = [
+            f"{turbine}-b{k + 1}" for turbine in self.turbines for k in range(bearings_per_turbine)
+        ]
         self.group = np.repeat(np.arange(turbines), bearings_per_turbine)
         known = {*self.turbines, *self.bearings}
         for fault in faults:
@@ -153,9 +155,9 @@ class SteamHall:
     def step(self, dt: float) -> None:
         """Move the hall by dt seconds."""
         parts = max(1, int(np.ceil(dt / LONGEST)))
-        for k in range(parts):
-            until = self.instant + round(dt * SECOND * (k + 1) / parts) - round(dt * SECOND * k / parts)
-            self._step(dt / parts, until)
+        begun = self.instant
+        for k in range(1, parts + 1):
+            self._step(dt / parts, begun + round(dt * SECOND * k / parts))
 
     def _step(self, dt: float, until: int) -> None:
         self.steps += 1
@@ -224,7 +226,8 @@ class SteamHall:
         metal_temperature, oil_flow, oil_inlet. NaN where a message is lost."""
         turbines, bearings = len(self.turbines), len(self.bearings)
         draws = self.noise * _normals(self.seed, self.steps, 1, 3 * turbines + 3 * bearings)
-        g, a = draws[: 3 * turbines].reshape(turbines, 3), draws[3 * turbines :].reshape(bearings, 3)
+        g = draws[: 3 * turbines].reshape(turbines, 3)
+        a = draws[3 * turbines :].reshape(bearings, 3)
         ambient = np.full(turbines, self.ambient)
         turbine = np.stack([self.speed, self.load, self.load_limit, ambient], axis=1)
         turbine[:, [0, 1, 3]] += g * (1.0, 0.3, 0.15)
@@ -334,24 +337,25 @@ def daily_demand(instant: int) -> float:
     Saturday and Sunday."""
     day, rest = divmod(instant // SECOND, int(DAY))
     hour = rest / HOUR
-    shape = 4.0 * np.sin(2 * np.pi * (hour - 8.0) / 24.0) + 2.0 * np.sin(4 * np.pi * (hour - 6) / 24)
+    turn = 2 * np.pi / 24.0
+    shape = 4.0 * np.sin(turn * (hour - 8.0)) + 2.0 * np.sin(2 * turn * (hour - 6.0))
     weekend = 3.0 if (day + 3) % 7 >= 5 else 0.0
     return float(91.0 + shape - weekend)
 
 
 def demo_faults(start: int = START) -> tuple[Fault, ...]:
     """The demo: st1-b2 starts to wear fast 12 h after `start`; small faults tease the rest."""
-    at = lambda hours: start + int(hours * HOUR * SECOND)  # noqa: E731
+    hour = int(HOUR * SECOND)
     return (
-        Fault("wear", "st1-b2", at(12)),
-        Fault("duplicates", "st2-b1", at(0)),
-        Fault("dropout", "st2-b3", at(30), at(36), 0.2),
+        Fault("wear", "st1-b2", start + 12 * hour),
+        Fault("duplicates", "st2-b1", start),
+        Fault("dropout", "st2-b3", start + 30 * hour, start + 36 * hour, 0.2),
     )
 
 
 def _draw_truth(seed: int, bearings: int) -> Truth:
     draws = np.random.Generator(np.random.Philox(key=[seed, 2**63])).standard_normal((5, bearings))
-    spread = np.exp(0.1 * draws)
+    spread: Floats = np.exp(0.1 * draws)
     return Truth(
         friction=0.0195 * np.exp(0.06 * draws[0]),
         loading=0.0065 * spread[1],

@@ -18,24 +18,26 @@ ORDINARY = 5e-8  # 1/s, the wear rate of an ordinary bearing at NOMINAL; `pace` 
 class JournalBearing(Kernel):
     """One lump of metal, heated by friction and cooled by oil; wear raises the friction.
 
-        T' = friction (n/3000)² e^{−0.013 (T−75)} (1 + 3.5 w) + loading (L/90)
+        T' = friction (n/3000)² e^{−0.014 (T−75)} (1 + 3.5 w) + loading (L/90)
              − cooling (Q/35)^0.75 (T − T_oil) − 0.04 cooling (T − T_hall)
-        w' = 5e-8 e^{pace} (L/90)^4.5 e^{0.065 (T−75)}
-        pace' = 0 + noise
+        w' = 5e-8 g(pace) (L/90)^4.5 e^{0.065 (T−75)}        g(s) = (s + √(s² + 1)) / 2
+        pace' = max(−pace, 0) / 2 d + noise
 
-    T metal temperature, degC · w wear, 0 as new, 1 worn out · pace ln of the wear rate, relative to
-    an ordinary bearing at 75 degC · n speed, rpm · L load, % · Q oil flow, L/min.
+    T metal temperature, degC · w wear, 0 as new, 1 worn out · pace how many times faster than an
+    ordinary bearing it wears, both at 75 degC and 90 % load · n speed, rpm · L load, % · Q oil
+    flow, L/min.
 
     `pace` is a slow random walk: the twin learns it from how the excess heat grows, so the time
-    left follows from the rate this bearing shows and not from a book. It never sinks far below
-    ordinary (a relaxed lower side): a rate too small to be seen cannot be told from zero.
+    left follows from the rate this bearing shows and not from a book. g is its soft floor: wear
+    never heals, and below ordinary, where a rate is too small to be seen, pace drifts back. It is
+    not a logarithm, because a filter at a tiny log-rate sees no slope to climb when a fault begins.
 
     Wear heats, heat wears: a sick bearing at a higher oil flow is cooler and wears more slowly.
 
     >>> from gemel.kernels.base import Values
     >>> bearing = JournalBearing()
     >>> p = Values(dict(zip(bearing.layout.parameters, bearing.typical())))
-    >>> x = Values({"temperature": 85.0, "wear": 0.2, "pace": 2.0})
+    >>> x = Values({"temperature": 85.0, "wear": 0.2, "pace": 5.0})
     >>> def wearing(flow):
     ...     u = Values(dict(speed=3000.0, load=90.0, ambient=25.0, oil_flow=flow, oil_inlet=45.0))
     ...     return bearing.flow(x, u, p)["temperature"]
@@ -51,8 +53,8 @@ class JournalBearing(Kernel):
     max_step: ClassVar[float] = 600.0  # s; the metal's time constant is 1200 s at 35 L/min
 
     temperature = state("degC", start=NOMINAL, start_std=5.0, noise=0.006)
-    wear = state("1", start=0.0, start_std=0.03, noise=5e-6, precise=True)
-    pace = state("1", start=0.0, start_std=1.0, noise=1e-3, precise=True)
+    wear = state("1", start=0.0, start_std=0.03, noise=3e-6, precise=True)
+    pace = state("1", start=0.0, start_std=3.0, noise=3e-3, precise=True)
 
     speed = signal("rpm", max_age=900)
     load = signal("%", max_age=900)
@@ -73,15 +75,16 @@ class JournalBearing(Kernel):
         friction = p.friction * (u.speed / 3000.0) ** 2
         heat = friction + p.loading * u.load / 90.0
         cooled = oil * (NOMINAL - u.oil_inlet) + hall * (NOMINAL - u.ambient)
-        return {"temperature": NOMINAL + (heat - cooled) / (oil + hall + 0.013 * friction)}
+        return {"temperature": NOMINAL + (heat - cooled) / (oil + hall + 0.014 * friction)}
 
     def flow(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
-        film = np.exp(-0.013 * (x.temperature - NOMINAL))
+        film = np.exp(-0.014 * (x.temperature - NOMINAL))
         heat = p.friction * (u.speed / 3000.0) ** 2 * film * (1.0 + 3.5 * x.wear)
         oil = p.cooling * (u.oil_flow / 35.0) ** 0.75
         cooled = oil * (x.temperature - u.oil_inlet)
         cooled = cooled + 0.04 * p.cooling * (x.temperature - u.ambient)
-        rate = ORDINARY * np.exp(np.minimum(x.pace, 8.0)) * (u.load / 90.0) ** 4.5
+        times = 0.5 * (x.pace + np.sqrt(x.pace**2 + 1.0))
+        rate = ORDINARY * times * (u.load / 90.0) ** 4.5
         return {
             "temperature": heat + p.loading * u.load / 90.0 - cooled,
             "wear": rate * np.exp(0.065 * (np.minimum(x.temperature, 150.0) - NOMINAL)),

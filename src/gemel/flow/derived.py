@@ -1,0 +1,107 @@
+"""What history keeps of each tick, gathered until it is worth a write.
+
+Owns    the rows of the lake's tables (docs/contracts.md §5) between two writes.
+Never   is the truth: all of it can be had again from the journal.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gemel.flow.outcome import Outcome, Told
+from gemel.records import Judged
+from gemel.store.lake import Lake
+
+TABLES = ("telemetry", "estimates", "findings", "events")
+KEPT = ("stored", "correction", "late")  # what of the telemetry becomes history
+
+
+class Derived:
+    """Rows waiting for the lake. After a restart, ticks that the lake already has are left out."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._known = {table: lake.known(table) for table in TABLES}
+        self._rows: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
+        self.waiting = 0
+
+    def take(self, tick: int, at: int, outcome: Outcome) -> None:
+        """Gather what one tick told."""
+        self._add("telemetry", tick, [_telemetry(judged, tick) for judged in outcome.judged])
+        self._add("estimates", tick, [_estimates(told, tick) for told in outcome.estimates])
+        if outcome.findings:
+            self._add("findings", tick, [_findings(outcome.findings, tick)])
+        if outcome.events:
+            self._add("events", tick, [_events(outcome.events, tick)])
+
+    def write(self, tick: int) -> None:
+        """Everything gathered, to the lake, as of `tick`."""
+        for table, parts in self._rows.items():
+            if parts:
+                self._lake.append(table, pa.concat_tables(parts), tick)
+                self._rows[table] = []
+        self.waiting = 0
+
+    def _add(self, table: str, tick: int, parts: list[pa.Table]) -> None:
+        if tick > self._known[table]:
+            self._rows[table] += [part for part in parts if part.num_rows]
+            self.waiting += sum(part.num_rows for part in parts)
+
+
+def _telemetry(judged: Judged, tick: int) -> pa.Table:
+    kept = np.isin(judged.fate, KEPT)
+    count = int(kept.sum())
+    return pa.table(
+        {
+            "twin": pa.array(judged.twin[kept], pa.string()),
+            "signal": pa.array(judged.signal[kept], pa.string()),
+            "instant": pa.array(judged.instant[kept], pa.int64()),
+            "value": pa.array(judged.value[kept], pa.float64()),
+            "quality": pa.array(judged.quality[kept], pa.int8()),
+            "reason": pa.array(judged.reason[kept], pa.string()),
+            "fate": pa.array(judged.fate[kept], pa.string()),
+            "source": pa.array([judged.source] * count, pa.string()),
+            "received_at": pa.array(np.full(count, judged.received_at), pa.int64()),
+            "tick": pa.array(np.full(count, tick), pa.int64()),
+        }
+    )
+
+
+def _estimates(told: Told, tick: int) -> pa.Table:
+    rows, names = len(told.twins), list(told.values)
+    means = [told.values[name][0] for name in names]
+    stds = [told.values[name][1] for name in names]
+    return pa.table(
+        {
+            "twin": pa.array(told.twins * len(names), pa.string()),
+            "binding": pa.array([told.binding] * (rows * len(names)), pa.string()),
+            "name": pa.array([name for name in names for _ in range(rows)], pa.string()),
+            "instant": pa.array(np.tile(told.instant, len(names)), pa.int64()),
+            "mean": pa.array(np.concatenate(means) if names else [], pa.float64()),
+            "std": pa.array(np.concatenate(stds) if names else [], pa.float64()),
+            "known_at": pa.array(np.full(rows * len(names), tick), pa.int64()),
+        }
+    )
+
+
+def _findings(findings: list[dict[str, Any]], tick: int) -> pa.Table:
+    columns: dict[str, Any] = {
+        name: pa.array([str(f[name]) for f in findings], pa.string())
+        for name in ("id", "kind", "twin", "binding", "subject", "severity", "status", "text")
+    }
+    columns["instant"] = pa.array([f["instant"] for f in findings], pa.int64())
+    columns["tick"] = pa.array([tick] * len(findings), pa.int64())
+    return pa.table(columns)
+
+
+def _events(events: list[dict[str, Any]], tick: int) -> pa.Table:
+    return pa.table(
+        {
+            "name": pa.array([e["name"] for e in events], pa.string()),
+            "instant": pa.array([e["instant"] for e in events], pa.int64()),
+            "body": pa.array([json.dumps(e["body"]) for e in events], pa.string()),
+            "tick": pa.array([tick] * len(events), pa.int64()),
+        }
+    )

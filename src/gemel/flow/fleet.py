@@ -1,0 +1,216 @@
+"""The crossing: twin ids on one side, row numbers on the other.
+
+Owns    the plan: what a plant file compiles to (slots, grids, fleets), and nothing else knows both.
+Never   changes while the flow runs, and holds no belief: that is the memory's.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gemel.clock import SECOND
+from gemel.errors import Invalid, NotFound
+from gemel.graph.plantfile import Binding, PlantFile, Twin, read_plant
+from gemel.intake.align import Grid
+from gemel.intake.quality import Rules
+from gemel.kernels.base import Kernel
+from gemel.kernels.draws import Keys, twin_key
+from gemel.records import Floats
+from gemel.units import convert
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All twins of one kernel: rows[k] is twins[k]."""
+
+    binding: Binding
+    kernel: Kernel
+    identity: str
+    twins: list[str]
+    row: dict[str, int]
+    keys: Keys
+    grid: Grid
+    start_parameters: Floats
+    start_stds: Floats
+    start_versions: list[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plant file, compiled: everything the tick needs that does not change."""
+
+    plant: PlantFile
+    rules: Rules
+    fleets: dict[str, Fleet]
+    where: Path
+
+    def versions(self) -> dict[str, str]:
+        """The kernel's identity of every binding: what a run records."""
+        return {name: fleet.identity for name, fleet in self.fleets.items()}
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plant file and its kernels. Kernels come from the plant's folder or installed code."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(
+            "plant.no_file",
+            f"there is no {path}",
+            mend="give the plant file's path, or start one with: gemel init --from data.csv",
+        ) from None
+    return compile_plan(read_plant(text, path.name), path.parent)
+
+
+def compile_plan(plant: PlantFile, folder: Path) -> Plan:
+    """Slots, grids and fleets of a plant."""
+    keys = [(t.id, s) for t in plant.twins.values() for s in plant.interfaces[t.interface].telemetry]
+    index = {key: k for k, key in enumerate(keys)}
+    declared = [plant.interfaces[plant.twins[t].interface].telemetry[s] for t, s in keys]
+    rules = Rules(
+        index,
+        frozenset(plant.twins),
+        [d.unit for d in declared],
+        np.array([d.low for d in declared]),
+        np.array([d.high for d in declared]),
+        np.array([d.rate for d in declared]),
+        np.array([d.stuck for d in declared]),
+        int(plant.lateness * SECOND),
+        int(plant.skew * SECOND),
+    )
+    fleets = {b.name: _fleet(plant, b, index, folder) for b in plant.bindings.values()}
+    return Plan(plant, rules, fleets, folder)
+
+
+def load_kernel(name: str, folder: Path) -> type[Kernel]:
+    """`package.module:Class`, or `file.py:Class` in the plant's folder."""
+    module_name, _, class_name = name.partition(":")
+    try:
+        if module_name.endswith(".py"):
+            module: Any = _from_file(folder / module_name)
+        else:
+            module = importlib.import_module(module_name)
+        found = getattr(module, class_name)
+    except (ImportError, AttributeError, FileNotFoundError) as error:
+        raise NotFound(
+            "kernel.not_found",
+            f"there is no kernel '{name}': {error}",
+            mend="write package.module:Class, or file.py:Class beside the plant file",
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Kernel)):
+        raise Invalid(
+            "kernel.not_a_kernel", f"'{name}' is no Kernel", mend="derive it from gemel.Kernel"
+        )
+    return found
+
+
+def _from_file(path: Path) -> Any:
+    name = f"gemel_plant_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _fleet(
+    plant: PlantFile, binding: Binding, index: Mapping[tuple[str, str], int], folder: Path
+) -> Fleet:
+    kernel = load_kernel(binding.kernel, folder)
+    twins = [t for t in plant.twins.values() if t.interface == binding.interface]
+    ids = [t.id for t in twins]
+    return Fleet(
+        binding,
+        kernel(),
+        kernel.identity(),
+        ids,
+        {twin: k for k, twin in enumerate(ids)},
+        np.array([twin_key(twin) for twin in ids], np.uint64),
+        _grid(plant, binding, kernel, twins, index),
+        np.tile(kernel.typical(), (len(ids), 1)),
+        np.tile([p.spread for p in kernel.layout.parameters.values()], (len(ids), 1)),
+        ["typical"] * len(ids),
+    )
+
+
+def _grid(
+    plant: PlantFile,
+    binding: Binding,
+    kernel: type[Kernel],
+    twins: list[Twin],
+    index: Mapping[tuple[str, str], int],
+) -> Grid:
+    """Resolve every port of every row to a slot (or a property), and its unit to the kernel's."""
+    layout = kernel.layout
+    units = {n: s.unit for n, s in layout.inputs.items()}
+    units |= {n: s.unit for n, s in layout.outputs.items()}
+    odd = sorted(set(binding.ports) - set(units))
+    if odd:
+        raise Invalid(
+            "binding.port",
+            f"kernel {kernel.__name__} has no port '{odd[0]}'",
+            where=f"binding {binding.name}",
+            mend=f"its ports are: {', '.join(units)}",
+        )
+    ports: list[tuple[int, int, int]] = []
+    constant = np.full((len(twins), len(units)), np.nan)
+    factor, offset = np.ones(len(units)), np.zeros(len(units))
+    for column, (name, unit) in enumerate(units.items()):
+        for row, twin in enumerate(twins):
+            target, leaf = _follow(plant, twin, binding.ports.get(name, name), binding.name)
+            interface = plant.interfaces[target.interface]
+            if leaf in interface.telemetry:
+                declared = interface.telemetry[leaf].unit
+                zero, one = _convert(np.array([0.0, 1.0]), declared, unit, binding.name, name)
+                factor[column], offset[column] = one - zero, zero
+                ports.append((index[target.id, leaf], row, column))
+            elif leaf in target.properties:
+                declared = interface.properties.get(leaf, {}).get("unit", unit)
+                value = np.array([float(target.properties[leaf])])
+                constant[row, column] = _convert(value, declared, unit, binding.name, name)[0]
+            else:
+                raise Invalid(
+                    "binding.path",
+                    f"twin '{target.id}' has no telemetry or property '{leaf}'",
+                    where=f"binding {binding.name}, port {name}",
+                    mend=f"{target.interface} has: {', '.join(interface.telemetry)}",
+                )
+    slots, rows, columns = np.array(sorted(ports), np.int64).reshape(-1, 3).T
+    every = int(binding.every * SECOND)
+    inputs = len(layout.inputs)
+    return Grid(binding.name, every, slots, rows, columns, factor, offset, inputs, constant)
+
+
+def _follow(plant: PlantFile, twin: Twin, path: str, binding: str) -> tuple[Twin, str]:
+    """`link/link/leaf` from an anchor → the twin at the end and the leaf's name."""
+    *steps, leaf = path.split("/")
+    for step in steps:
+        if step not in twin.links:
+            raise Invalid(
+                "binding.link",
+                f"twin '{twin.id}' has no link '{step}'",
+                where=f"binding {binding}, path {path}",
+                mend=f"its links are: {', '.join(twin.links) or 'none'}",
+            )
+        twin = plant.twins[twin.links[step]]
+    return twin, leaf
+
+
+def _convert(value: Floats, source: str, target: str, binding: str, port: str) -> Floats:
+    try:
+        return convert(value, source, target)
+    except Invalid as error:
+        raise Invalid(
+            "binding.unit_mismatch",
+            f"port '{port}' wants {target}, and the telemetry is in {source}",
+            where=f"binding {binding}",
+            mend="bind another path, or declare the telemetry in a unit of the same kind",
+        ) from error

@@ -1,0 +1,409 @@
+"""A host: one plant, its data directory, its sources, its loop and its runs.
+
+Owns    what is opened and started together, and stopped in the right order.
+Never   decides: it carries questions to the journal and answers back from the ledger.
+"""
+
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gemel.clock import SECOND, Clock, ManualClock, PacedClock, WallClock
+from gemel.connect.base import Sink, Source, dead_letter
+from gemel.connect.broker import EmbeddedBroker
+from gemel.connect.decode import Decoded, decode_telemetry
+from gemel.errors import (
+    Bug,
+    Conflict,
+    GemelError,
+    Invalid,
+    NotFound,
+    Unavailable,
+    catalogue,
+)
+from gemel.flow.fleet import Plan, load_plan
+from gemel.flow.loop import Loop
+from gemel.flow.memory import Memory
+from gemel.flow.outcome import Outcome
+from gemel.flow.receive import command_of
+from gemel.flow.runs import Runs
+from gemel.flow.sources import build_sources
+from gemel.flow.view import View, look
+from gemel.flow.why import why
+from gemel.intake.quality import REASONS, admit
+from gemel.records import Entry
+from gemel.store.journal import Journal
+from gemel.store.lake import Lake
+from gemel.store.lease import Lease
+from gemel.store.ledger import Ledger
+from gemel.store.snapshots import Snapshots
+
+LOOK_EVERY = 0.2  # s of wall time between two pictures
+ANSWER = 30.0  # s a person's request waits for the tick that takes it in
+
+
+class Host:
+    """One plant, running. Use as a context manager, or start() and stop().
+
+    ingest, event, verdict, maintain and start_run are safe from any thread.
+    """
+
+    def __init__(self, plan: Plan, data: Path, *, clock: Clock | None = None) -> None:
+        self.plan, self.data = plan, data
+        data.mkdir(parents=True, exist_ok=True)
+        self._lease = Lease(data)
+        self.token = secret(data / "token")
+        self.journal = Journal(data / "journal.db")
+        self.ledger = Ledger(f"sqlite:///{data / 'ledger.db'}")
+        self.lake = Lake(data / "lake")
+        last = self.ledger.last()
+        self.clock = clock or clock_of(plan, last.at if last else 0)
+        self.broker: EmbeddedBroker | None = None
+        self.failure: GemelError | None = None
+        self._stop, self._drained = threading.Event(), threading.Event()
+        self._applied = threading.Condition()
+        self._sequence, self._looked_at = 0, 0.0
+        self._view: View | None = None
+        self._threads: list[threading.Thread] = []
+        self._sinks: dict[str, Sink] = {}
+        self.runs = Runs(self)
+        self.loop: Loop | None = None
+
+    # ---- life ----------------------------------------------------------------------------------
+
+    def start(self) -> "Host":
+        """Recover, then run sources, loop and runs in threads of their own."""
+        sources, self._sinks, self.broker = build_sources(self.plan, self.data)
+        self.loop = Loop(
+            self.plan,
+            self.journal,
+            self.ledger,
+            self.lake,
+            Snapshots(self.data / "snapshots"),
+            self.clock,
+            self._sinks,
+            self._on_commit,
+        )
+        self._lease.note(self.loop.epoch)
+        readers = [self._thread(self._read, source) for source in sources]
+        self._thread(self._loop)
+        self._thread(self._watch_end, readers)
+        self.runs.start()
+        return self
+
+    def stop(self) -> None:
+        """Finish the tick in hand, write what is derived, let go of everything."""
+        self._stop.set()
+        self.runs.stop()
+        for thread in self._threads:
+            thread.join()
+        if self.broker is not None:
+            self.broker.stop()
+        self.journal.close()
+        self.ledger.close()
+        self._lease.release()
+
+    def __enter__(self) -> "Host":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop still turns."""
+        return any(t.is_alive() for t in self._threads if t.name == "gemel-_loop")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until the loop has ended (a finite replay, or a failure); True when it has."""
+        for thread in self._threads:
+            if thread.name == "gemel-_loop":
+                thread.join(timeout)
+                return not thread.is_alive()
+        return True
+
+    def _thread(self, work: Any, *args: Any) -> threading.Thread:
+        thread = threading.Thread(
+            target=self._guarded, args=(work, *args), name=f"gemel-{work.__name__}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _guarded(self, work: Any, *args: Any) -> None:
+        """A failure stops the whole host, visibly: half a twin is worse than none."""
+        try:
+            work(*args)
+        except GemelError as error:
+            self._fail(error)
+        except Exception as error:  # whatever it was, it must be seen
+            self._fail(
+                Bug(
+                    "host.crashed",
+                    f"{type(error).__name__}: {error}",
+                    where=work.__name__,
+                    mend="report it with the data directory's last ledger row; a restart goes on",
+                )
+            )
+            raise
+
+    def _fail(self, error: GemelError) -> None:
+        self.failure = self.failure or error
+        self._stop.set()
+        with self._applied:
+            self._applied.notify_all()
+
+    def _loop(self) -> None:
+        assert self.loop is not None
+        self.loop.run(self._stop, self._drained)
+
+    def _read(self, source: Source) -> None:
+        position = self.journal.position(source.name)
+        source.run(self._deliver, position, self.clock, self._stop)
+
+    def _deliver(self, entries: list[Entry]) -> None:
+        self.journal.append(entries)
+
+    def _watch_end(self, readers: list[threading.Thread]) -> None:
+        """When every source has ended on the data's own clock, close what is still open."""
+        for reader in readers:
+            reader.join()
+        if isinstance(self.clock, ManualClock) and not self._stop.is_set():
+            end = self.clock.now() + self.plan.rules.lateness + SECOND
+            self.clock.advance_to(end)
+            self.journal.append([Entry("beat", "clock", end)])
+            self._drained.set()
+
+    def _on_commit(self, memory: Memory, tick: int, outcome: Outcome) -> None:
+        """Called by the loop's thread after each commit."""
+        now = time.monotonic()
+        told = outcome.findings or outcome.proposals or outcome.invocations
+        if told or now - self._looked_at > LOOK_EVERY or self._view is None:
+            epoch = self.loop.epoch if self.loop else 0
+            self._view, self._looked_at = look(self.plan, memory, tick, epoch), now
+        self.runs.on_commit(outcome)
+        with self._applied:
+            self._sequence = memory.sequence
+            self._applied.notify_all()
+
+    # ---- what is asked -------------------------------------------------------------------------
+
+    def view(self) -> View:
+        """The latest picture."""
+        if self._view is None:
+            raise Unavailable("host.not_ready", "it has not started", mend="wait a moment")
+        return self._view
+
+    def submit(self, kind: str, body: dict[str, Any], source: str = "person") -> int:
+        """Journal one entry and wait for the tick that takes it in; its sequence."""
+        entry = Entry(kind, source, self.clock.now(), body=body)
+        sequence = self.journal.append([entry])[0]
+        self._await(sequence)
+        return sequence
+
+    def _await(self, sequence: int) -> None:
+        with self._applied:
+            there = self._applied.wait_for(
+                lambda: self._sequence >= sequence or self.failure is not None, ANSWER
+            )
+        if self.failure is not None:
+            raise self.failure
+        if not there:
+            raise Unavailable(
+                "host.slow",
+                f"it is kept (journal {sequence}), but no tick has taken it in yet",
+                mend="ask again: gemel status shows how far the journal is behind",
+            )
+
+    def ingest(self, payload: bytes, *, source: str = "http") -> dict[str, Any]:
+        """Decode, journal (durable when this returns), and say what was refused and why."""
+        now = self.clock.now()
+        decoded: Decoded = decode_telemetry(payload, None, received_at=now, source=source)
+        entries = list(decoded.dead)
+        rejected: list[dict[str, Any]] = []
+        if len(decoded.batch):
+            entries.append(Entry("batch", source, now, batch=decoded.batch))
+            _, _, reason = admit(self.plan.rules, decoded.batch, now)
+            rejected = [
+                {
+                    "twin": str(decoded.batch.twin[k]),
+                    "signal": str(decoded.batch.signal[k]),
+                    "instant": int(decoded.batch.instant[k]),
+                    **refusal(REASONS[reason[k]]),
+                }
+                for k, why_not in enumerate(reason)
+                if why_not
+            ]
+        if entries:
+            self.journal.append(entries)
+        received = len(decoded.batch) + len(decoded.dead)
+        return {
+            "received": received,
+            "accepted": len(decoded.batch) - len(rejected),
+            "rejected": rejected,
+            "dead": [entry.body for entry in decoded.dead],
+        }
+
+    def refuse(self, payload: bytes, error: GemelError, *, source: str = "http") -> None:
+        """Keep a message that could not be taken in as a dead letter."""
+        self.journal.append([dead_letter(source, self.clock.now(), payload, error)])
+
+    def event(self, name: str, body: dict[str, Any], *, source: str = "http") -> int:
+        """Take in one event of another stream."""
+        return self.submit("event", {"name": name, **body}, source)
+
+    def verdict(
+        self,
+        proposal: str,
+        verdict: str,
+        *,
+        by: str,
+        why: str,
+        argument: float | None = None,
+    ) -> dict[str, Any]:
+        """Approve or reject a proposal; the answer is what the ledger then holds."""
+        found = self._proposal(proposal)
+        if verdict not in ("approved", "rejected"):
+            raise Invalid(
+                "verdict.unknown", f"'{verdict}' is no verdict", mend="say approved or rejected"
+            )
+        if not why.strip():
+            raise Invalid(
+                "verdict.no_reason", "a verdict needs a reason", mend='add --why "…" (or "why")'
+            )
+        if argument is not None:
+            self._in_range(found, argument)
+        self._still_open(found)
+        body = {
+            "proposal": proposal,
+            "verdict": verdict,
+            "by": by,
+            "why": why,
+            "argument": argument,
+        }
+        self.ledger.audit(by, f"verdict {verdict}", body, self.clock.now())
+        self.submit("verdict", body)
+        after = self._proposal(proposal)
+        sent = self.ledger.invocations(twin=found["twin"])
+        match = [i for i in sent if i["proposal"] == proposal]
+        if verdict == "approved" and after["status"] != "approved":
+            self._still_open(after)
+        return {"proposal": after, "invocation": match[0] if match else None}
+
+    def _proposal(self, identity: str) -> dict[str, Any]:
+        found = self.ledger.proposal(identity)
+        if found is None:
+            raise NotFound(
+                "proposal.unknown",
+                f"there is no proposal '{identity[:40]}'",
+                mend="gemel proposals lists them",
+            )
+        return found
+
+    def _still_open(self, proposal: dict[str, Any]) -> None:
+        if proposal["status"] == "open" and self.clock.now() >= proposal["expires_at"]:
+            proposal = {**proposal, "status": "expired"}
+        if proposal["status"] != "open":
+            raise Conflict(
+                "proposal.not_open",
+                f"it is {proposal['status']}: {proposal['why'] or 'its time is over'}",
+                where=f"proposal {proposal['id']}",
+                mend="gemel proposals lists what is open",
+            )
+
+    def _in_range(self, proposal: dict[str, Any], argument: float) -> None:
+        command = command_of(self.plan, proposal["twin"], proposal["command"])
+        if not command.low <= argument <= command.high:
+            raise Invalid(
+                "command.out_of_range",
+                f"{argument:g} is outside [{command.low:g}, {command.high:g}] {command.unit}",
+                where=f"command {command.name}",
+                mend="choose an argument inside the declared range",
+            )
+
+    def maintain(
+        self, twin: str, resets: list[str], *, by: str, why: str, binding: str | None = None
+    ) -> dict[str, Any]:
+        """Record a repair: the named states (all when none is named) start anew."""
+        fleets = [f for f in self.plan.fleets.values() if twin in f.row]
+        fleets = [f for f in fleets if binding in (None, f.binding.name)]
+        if not fleets:
+            raise NotFound(
+                "twin.unknown",
+                f"no kernel speaks for a twin '{twin[:64]}'",
+                mend="gemel status lists the twins",
+            )
+        known = {state for f in fleets for state in f.kernel.layout.states}
+        odd = [state for state in resets if state not in known]
+        if odd:
+            raise Invalid(
+                "maintenance.state",
+                f"there is no state '{odd[0][:40]}'",
+                where=f"twin {twin}",
+                mend=f"its states are: {', '.join(sorted(known))}",
+            )
+        body: dict[str, Any] = {"twin": twin, "resets": resets, "by": by, "why": why}
+        if binding:
+            body["binding"] = binding
+        self.ledger.audit(by, "maintenance", body, self.clock.now())
+        sequence = self.submit("maintenance", body)
+        return {**body, "journal": sequence}
+
+    def start_run(
+        self, definition: str, options: dict[str, Any], *, started_by: str
+    ) -> dict[str, Any]:
+        """Start a run by request."""
+        return self.runs.request(definition, options, started_by)
+
+    def run_verdict(self, run: str, verdict: str, *, by: str, why: str) -> dict[str, Any]:
+        """Answer a run that waits for a person."""
+        self.ledger.audit(by, f"run {verdict}", {"run": run, "why": why}, self.clock.now())
+        return self.runs.verdict(run, verdict, by, why)
+
+    def why(self, twin: str) -> dict[str, Any]:
+        """Every number of one twin, back to where it came from."""
+        return why(self.plan, self.view(), self.ledger, self.lake, twin)
+
+
+def open_host(plant: Path, data: Path, clock: Clock | None = None) -> Host:
+    """A host of a plant file."""
+    return Host(load_plan(plant), data, clock=clock)
+
+
+def clock_of(plan: Plan, last: int) -> Clock:
+    """The plant's clock as the plant file wants it, going on where the ledger stopped."""
+    config = plan.plant.clock
+    if config["kind"] == "wall":
+        return WallClock(last)
+    if config["kind"] == "data":
+        return ManualClock(max(last, config.get("start", 0)))
+    return PacedClock(max(last, config.get("start", 0)), float(config.get("speed", 1.0)))
+
+
+def secret(path: Path) -> str:
+    """The secret in a file of mode 0600, made at first start."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w") as out:
+            out.write(secrets.token_urlsafe(32))
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(path)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def refusal(code: str) -> dict[str, str]:
+    """A code with its meaning and mend, as the API tells it."""
+    entry = catalogue().get(code, {})
+    return {"code": code, "message": entry.get("means", code), "mend": entry.get("mend", "")}

@@ -1,0 +1,225 @@
+"""What the flow remembers between ticks: everything a snapshot holds.
+
+Owns    the memory of all stages in one place, and its form on disk (arrays + plain data).
+Never   holds what can be had from the plan.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemel.control.approve import ControlMemory
+from gemel.flow.fleet import Fleet, Plan
+from gemel.insight.findings import FindingMemory
+from gemel.insight.usual import UsualDay
+from gemel.insight.value import ValueMemory
+from gemel.intake.align import GridMemory
+from gemel.intake.quality import QualityMemory
+from gemel.kernels.estimate import blank
+from gemel.records import (
+    FATES,
+    Bools,
+    Estimate,
+    Finding,
+    Floats,
+    Invocation,
+    Proposal,
+)
+
+_ESTIMATE = ("instant", "mean", "cov", "foreseen", "innovation", "innovation_var", "mask", "nis")
+
+
+@dataclass
+class FleetMemory:
+    """One fleet's belief: rows as in the plan.
+
+    p, p_std (A,P) · versions (A): which fit speaks · u (A,U) latest inputs · stale (A,)
+    bias (A,Y), nis (A,): running innovation statistics · foreseen_at (A,) ns
+    health: mode → (index (A,), std (A,)) · rul: twin → its latest RUL records
+    """
+
+    estimate: Estimate
+    grid: GridMemory
+    p: Floats
+    p_std: Floats
+    versions: list[str]
+    u: Floats
+    ready: Bools
+    stale: Bools
+    bias: Floats
+    nis: Floats
+    foreseen_at: NDArray[np.int64]
+    usual: UsualDay
+    health: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    rul: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass
+class Memory:
+    """Everything the tick carries on: owned by one tick, returned by it."""
+
+    sequence: int
+    at: int
+    quality: QualityMemory
+    fleets: dict[str, FleetMemory]
+    findings: FindingMemory
+    control: ControlMemory
+    value: ValueMemory
+    books: dict[str, dict[str, int]]
+    positions: dict[str, str]
+
+    def count(self, source: str, fate: str, number: int = 1) -> None:
+        """Enter `number` samples in a source's book."""
+        book = self.books.setdefault(source, {"received": 0, **dict.fromkeys(FATES, 0)})
+        book["received"] += number
+        book[fate] += number
+
+
+def begin(plan: Plan) -> Memory:
+    """The memory of a plant that has not heard anything yet."""
+    return Memory(
+        0,
+        0,
+        QualityMemory.blank(len(plan.rules.unit)),
+        {name: _fleet(fleet) for name, fleet in plan.fleets.items()},
+        FindingMemory(),
+        ControlMemory(),
+        ValueMemory(),
+        {},
+        {},
+    )
+
+
+def _fleet(fleet: Fleet) -> FleetMemory:
+    count, layout = len(fleet.twins), fleet.kernel.layout
+    return FleetMemory(
+        blank(type(fleet.kernel), count),
+        GridMemory.blank(fleet.grid),
+        fleet.start_parameters.copy(),
+        fleet.start_stds.copy(),
+        list(fleet.start_versions),
+        np.zeros((count, len(layout.inputs))),
+        np.zeros(count, np.bool_),
+        np.zeros(count, np.bool_),
+        np.zeros((count, len(layout.outputs))),
+        np.ones(count),
+        np.zeros(count, np.int64),
+        UsualDay.blank(count, len(layout.inputs)),
+    )
+
+
+def digest(memory: Memory, changes: list[dict[str, Any]]) -> str:
+    """SHA-256 over the estimates' bytes, the books and what changed: equal bits, equal digest."""
+    sha = hashlib.sha256()
+    for name in sorted(memory.fleets):
+        fleet = memory.fleets[name]
+        for field_name in ("instant", "mean", "cov"):
+            sha.update(np.ascontiguousarray(getattr(fleet.estimate, field_name)).tobytes())
+        sha.update(fleet.p.tobytes())
+    sha.update(json.dumps([memory.books, changes], sort_keys=True).encode())
+    return sha.hexdigest()
+
+
+def pack(memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Memory → (arrays, plain data) for a snapshot."""
+    quality = memory.quality
+    arrays: dict[str, Any] = {
+        "quality.instant": quality.instant,
+        "quality.value": quality.value,
+        "quality.since": quality.since,
+        "value.price": memory.value.price,
+    }
+    book: dict[str, Any] = {
+        "sequence": memory.sequence,
+        "at": memory.at,
+        "watermark": quality.watermark,
+        "prune_at": quality.prune_at,
+        "seen": {
+            source: [[slot, instant, value] for (slot, instant), value in seen.items()]
+            for source, seen in quality.seen.items()
+        },
+        "findings": {key: f.as_record() for key, f in memory.findings.open.items()},
+        "finding_count": memory.findings.count,
+        "control": asdict(memory.control),
+        "service": memory.value.service,
+        "books": memory.books,
+        "positions": memory.positions,
+        "fleets": {},
+    }
+    for name, fleet in memory.fleets.items():
+        arrays |= {f"{name}.estimate.{k}": getattr(fleet.estimate, k) for k in _ESTIMATE}
+        for key in ("p", "p_std", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
+            arrays[f"{name}.{key}"] = getattr(fleet, key)
+        arrays[f"{name}.held"], arrays[f"{name}.held_at"] = fleet.grid.held, fleet.grid.held_at
+        arrays[f"{name}.usual"], arrays[f"{name}.usual_seen"] = fleet.usual.mean, fleet.usual.seen
+        for end, (values, instants) in fleet.grid.open.items():
+            arrays[f"{name}.open.{end}"], arrays[f"{name}.open_at.{end}"] = values, instants
+        for mode, (index, std) in fleet.health.items():
+            arrays[f"{name}.health.{mode}"], arrays[f"{name}.health_std.{mode}"] = index, std
+        book["fleets"][name] = {
+            "versions": fleet.versions,
+            "rul": fleet.rul,
+            "open": [int(end) for end in fleet.grid.open],
+            "modes": list(fleet.health),
+        }
+    return arrays, book
+
+
+def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
+    """A snapshot → the memory it was taken of."""
+    memory = begin(plan)
+    memory.sequence, memory.at = book["sequence"], book["at"]
+    seen = {
+        source: {(slot, instant): value for slot, instant, value in rows}
+        for source, rows in book["seen"].items()
+    }
+    memory.quality = QualityMemory(
+        book["watermark"],
+        arrays["quality.instant"].copy(),
+        arrays["quality.value"].copy(),
+        arrays["quality.since"].copy(),
+        seen,
+        book["prune_at"],
+    )
+    memory.findings.open = {key: Finding(**f) for key, f in book["findings"].items()}
+    memory.findings.count = book["finding_count"]
+    control = book["control"]
+    memory.control = ControlMemory(
+        {k: Proposal(**v) for k, v in control["proposals"].items()},
+        {k: Invocation(**v) for k, v in control["invocations"].items()},
+        control["quiet"],
+        control["proposal_count"],
+        control["invocation_count"],
+    )
+    memory.value = ValueMemory(arrays["value.price"].copy(), book["service"])
+    memory.books, memory.positions = book["books"], book["positions"]
+    for name, fleet in memory.fleets.items():
+        _unpack_fleet(fleet, name, arrays, book["fleets"][name])
+    return memory
+
+
+def _unpack_fleet(
+    fleet: FleetMemory, name: str, arrays: dict[str, Any], told: dict[str, Any]
+) -> None:
+    fleet.estimate = Estimate(**{k: arrays[f"{name}.estimate.{k}"].copy() for k in _ESTIMATE})
+    for key in ("p", "p_std", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
+        setattr(fleet, key, arrays[f"{name}.{key}"].copy())
+    fleet.grid.held = arrays[f"{name}.held"].copy()
+    fleet.grid.held_at = arrays[f"{name}.held_at"].copy()
+    fleet.usual = UsualDay(arrays[f"{name}.usual"].copy(), arrays[f"{name}.usual_seen"].copy())
+    fleet.grid.open = {
+        end: (arrays[f"{name}.open.{end}"].copy(), arrays[f"{name}.open_at.{end}"].copy())
+        for end in told["open"]
+    }
+    fleet.health = {
+        mode: (
+            arrays[f"{name}.health.{mode}"].copy(),
+            arrays[f"{name}.health_std.{mode}"].copy(),
+        )
+        for mode in told["modes"]
+    }
+    fleet.versions, fleet.rul = told["versions"], told["rul"]

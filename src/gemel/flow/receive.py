@@ -1,0 +1,232 @@
+"""Take in one journal entry: samples are judged, everything else is applied.
+
+Owns    what each kind of entry does to the memory (docs/contracts.md §1).
+Never   reads the journal: it is handed one entry.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gemel.control import approve, guard
+from gemel.errors import Bug
+from gemel.flow.fleet import Plan
+from gemel.flow.memory import FleetMemory, Memory
+from gemel.flow.outcome import Outcome
+from gemel.graph.plantfile import Command
+from gemel.insight.findings import close_twin
+from gemel.insight.value import learn_event
+from gemel.intake import align
+from gemel.intake.quality import REASONS, judge
+from gemel.records import FATES, Entry, Invocation, Judged, Proposal
+
+KEPT_REJECTS = 100  # of one entry; the books count all, the journal keeps all
+
+
+def receive(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judged | None:
+    """Apply one entry; what it says of samples is returned judged."""
+    if entry.position:
+        memory.positions[entry.source] = entry.position
+    if entry.kind == "batch":
+        return _samples(plan, memory, entry, outcome)
+    memory.quality.watermark = max(memory.quality.watermark, entry.received_at)
+    if entry.kind == "beat":
+        return None
+    apply = {
+        "dead": _dead,
+        "verdict": _verdict,
+        "sent": _sent,
+        "reply": _reply,
+        "maintenance": _maintenance,
+        "promotion": _promotion,
+        "event": _event,
+    }.get(entry.kind)
+    if apply is None:
+        raise Bug("journal.kind", f"entry kind '{entry.kind}'", mend="report it")
+    apply(plan, memory, entry, outcome)
+    return None
+
+
+def _samples(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judged:
+    assert entry.batch is not None
+    judged = judge(plan.rules, memory.quality, entry.source, entry.received_at, entry.batch)
+    for fate in FATES[:-1]:
+        number = int((judged.fate == fate).sum())
+        if number:
+            memory.count(entry.source, fate, number)
+    refused = np.flatnonzero(judged.fate == "rejected")
+    for k in refused[:KEPT_REJECTS]:
+        outcome.rejects.append(
+            {
+                "source": entry.source,
+                "fate": "rejected",
+                "code": REASONS[judged.reason[k]],
+                "at": entry.received_at,
+                "sequence": entry.sequence,
+                "twin": str(judged.twin[k]),
+                "signal": str(judged.signal[k]),
+                "instant": int(judged.instant[k]),
+                "value": repr(float(judged.value[k])),
+            }
+        )
+    for name, fleet in plan.fleets.items():
+        align.feed(fleet.grid, memory.fleets[name].grid, judged)
+    outcome.judged.append(judged)
+    return judged
+
+
+def _dead(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
+    memory.count(entry.source, "dead")
+    outcome.rejects.append(
+        {
+            "source": entry.source,
+            "fate": "dead",
+            "at": entry.received_at,
+            "sequence": entry.sequence,
+            **entry.body,
+        }
+    )
+
+
+def _verdict(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
+    """A person's yes becomes an invocation, unless the guard refuses or the time is over."""
+    body, control = entry.body, memory.control
+    proposal = control.proposals.get(body["proposal"])
+    if proposal is None:
+        return  # already decided: the first verdict stands
+    proposal.argument = float(body.get("argument") or proposal.argument)
+    approve.decide(proposal, body["verdict"], body["by"], body["why"], entry.received_at)
+    control.quiet[f"{proposal.policy}|{proposal.twin}"] = proposal.expires_at
+    if proposal.status == "approved":
+        command = command_of(plan, proposal.twin, proposal.command)
+        why_not = _guard(plan, memory, proposal, command, entry.received_at)
+        if why_not:
+            proposal.status, proposal.why = "rejected", f"guard: {why_not}"
+        else:
+            invocation = _invoke(plan, memory, proposal, command, entry.received_at)
+            outcome.invocations.append(invocation.as_record())
+            outcome.outbox.append(invocation.id)
+    del control.proposals[proposal.id]
+    outcome.proposals.append(proposal.as_record())
+
+
+def _guard(plan: Plan, memory: Memory, proposal: Proposal, command: Command, now: int) -> str:
+    fleet = plan.fleets[proposal.binding]
+    estimate_at = memory.fleets[proposal.binding].estimate.instant[fleet.row[proposal.twin]]
+    target = target_of(plan, proposal.twin, command)
+    busy = [i.id for i in memory.control.invocations.values() if i.target == target]
+    return guard.refusal(
+        proposal.argument,
+        command.low,
+        command.high,
+        now=now,
+        expires_at=proposal.expires_at,
+        estimate_at=int(estimate_at),
+        busy=busy[0] if busy else "",
+    )
+
+
+def _invoke(
+    plan: Plan, memory: Memory, proposal: Proposal, command: Command, now: int
+) -> Invocation:
+    control = memory.control
+    control.invocation_count += 1
+    invocation = Invocation(
+        id=f"I-{control.invocation_count:06d}",
+        proposal=proposal.id,
+        twin=proposal.twin,
+        target=target_of(plan, proposal.twin, command),
+        command=proposal.command,
+        argument=proposal.argument,
+        status="sending",
+        created_at=now,
+        expires_at=proposal.expires_at,
+        confirm_by=now + int(command.within * 1e9),
+        by=proposal.by,
+        why=proposal.why,
+    )
+    control.invocations[invocation.id] = invocation
+    return invocation
+
+
+def _sent(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
+    invocation = memory.control.invocations.get(entry.body["invocation"])
+    if invocation is not None:
+        detail = entry.body.get("detail", "")
+        approve.on_sent(invocation, entry.body["outcome"], detail, entry.received_at)
+        _told(memory, invocation, outcome)
+
+
+def _reply(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
+    invocation = memory.control.invocations.get(str(entry.body.get("invocation")))
+    if invocation is not None:
+        accepted, detail = bool(entry.body.get("accepted")), str(entry.body.get("detail", ""))
+        approve.on_reply(invocation, accepted, detail, entry.received_at)
+        _told(memory, invocation, outcome)
+
+
+def _told(memory: Memory, invocation: Invocation, outcome: Outcome) -> None:
+    outcome.invocations.append(invocation.as_record())
+    if invocation.status not in approve.OPEN:
+        del memory.control.invocations[invocation.id]
+
+
+def _maintenance(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
+    """A repair: the named states start anew, identity and history stay, the twin re-learns."""
+    body = entry.body
+    for name, fleet in plan.fleets.items():
+        if body["twin"] in fleet.row and body.get("binding", name) == name:
+            _reset(fleet.kernel.layout.states, memory.fleets[name], fleet.row[body["twin"]], body)
+            memory.fleets[name].p_std[fleet.row[body["twin"]]] = fleet.start_stds[0]
+            memory.fleets[name].rul.pop(body["twin"], None)
+    closed = close_twin(memory.findings, body["twin"], entry.received_at)
+    outcome.findings += [f.as_record() for f in closed]
+    for proposal in [p for p in memory.control.proposals.values() if p.twin == body["twin"]]:
+        proposal.status, proposal.why = "expired", "the asset was repaired"
+        outcome.proposals.append(proposal.as_record())
+        del memory.control.proposals[proposal.id]
+    _event_told(entry, "maintenance", body, outcome)
+
+
+def _reset(states: dict[str, Any], held: FleetMemory, row: int, body: dict[str, Any]) -> None:
+    for k, (state, declared) in enumerate(states.items()):
+        if state in body["resets"] or not body["resets"]:
+            held.estimate.mean[row, k] = declared.start
+            held.estimate.cov[row, k, :] = 0.0
+            held.estimate.cov[row, :, k] = 0.0
+            held.estimate.cov[row, k, k] = declared.start_std**2
+    held.bias[row], held.nis[row] = 0.0, 1.0
+
+
+def _promotion(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
+    """New parameters speak for one asset from here on."""
+    body = entry.body
+    fleet, held = plan.fleets[body["binding"]], memory.fleets[body["binding"]]
+    row = fleet.row[body["twin"]]
+    for k, name in enumerate(fleet.kernel.layout.parameters):
+        held.p[row, k] = body["parameters"].get(name, held.p[row, k])
+        held.p_std[row, k] = body["stds"].get(name, held.p_std[row, k])
+    held.versions[row] = body["version"]
+    held.bias[row], held.nis[row] = 0.0, 1.0
+    _event_told(entry, "promotion", body, outcome)
+
+
+def _event(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
+    body = {k: v for k, v in entry.body.items() if k != "name"}
+    learn_event(memory.value, plan.plant.value, entry.body["name"], body)
+    _event_told(entry, entry.body["name"], body, outcome)
+
+
+def _event_told(entry: Entry, name: str, body: dict[str, Any], outcome: Outcome) -> None:
+    instant = int(body.get("instant", entry.received_at))
+    outcome.events.append({"name": name, "instant": instant, "body": body})
+
+
+def command_of(plan: Plan, twin: str, name: str) -> Command:
+    """The command as the twin's interface declares it."""
+    return plan.plant.interfaces[plan.plant.twins[twin].interface].commands[name]
+
+
+def target_of(plan: Plan, twin: str, command: Command) -> str:
+    """The asset that receives it: the twin's own, or one across a link."""
+    return plan.plant.twins[twin].links[command.at] if command.at else twin

@@ -1,0 +1,67 @@
+"""What time and telemetry settle: proposals expire, commands are confirmed or were not.
+
+Owns    the end of every proposal and invocation that no person ends.
+Never   trusts an acknowledgement: telemetry alone confirms.
+"""
+
+import numpy as np
+
+from gemel.control import approve
+from gemel.flow.fleet import Plan
+from gemel.flow.memory import Memory
+from gemel.flow.outcome import Outcome
+from gemel.flow.receive import command_of
+from gemel.insight.findings import follow
+from gemel.records import GOOD, Invocation, Judged
+
+
+def settle(plan: Plan, memory: Memory, judged: Judged | None, outcome: Outcome) -> None:
+    """Expire, confirm, and find what is overdue, at the watermark."""
+    now = memory.quality.watermark
+    outcome.proposals += [p.as_record() for p in approve.expire(memory.control, now)]
+    if not memory.control.invocations:
+        return
+    done = approve.overdue(memory.control, now)
+    if judged is not None:
+        for invocation in list(memory.control.invocations.values()):
+            if _shown(plan, invocation, judged, now):
+                done.append(invocation)
+    for invocation in done:
+        memory.control.invocations.pop(invocation.id, None)
+        outcome.invocations.append(invocation.as_record())
+        if invocation.status == "failed":
+            _unconfirmed(memory, invocation, now, outcome)
+
+
+def _shown(plan: Plan, invocation: Invocation, judged: Judged, now: int) -> bool:
+    """Whether a good reading after the command shows what was asked for."""
+    command = command_of(plan, invocation.twin, invocation.command)
+    slot = plan.rules.index.get((invocation.target, command.signal), -1)
+    here = (judged.slot == slot) & (judged.quality == GOOD) & (judged.fate == "stored")
+    here &= judged.instant > invocation.created_at
+    return any(
+        approve.on_telemetry(invocation, command.confirm, command.tolerance, float(value), now)
+        for value in judged.value[np.flatnonzero(here)]
+    )
+
+
+def _unconfirmed(memory: Memory, invocation: Invocation, now: int, outcome: Outcome) -> None:
+    found = follow(
+        memory.findings,
+        kind="unconfirmed",
+        binding="",
+        twin=invocation.twin,
+        subject=invocation.id,
+        instant=now,
+        statistic=1.0,
+        threshold=1.0,
+        on=True,
+        off=False,
+        severity="critical",
+        describe=lambda: (
+            f"{invocation.command} {invocation.argument:g} was not confirmed: {invocation.detail}",
+            {"invocation": invocation.as_record()},
+        ),
+    )
+    if found:
+        outcome.findings.append(found.as_record())

@@ -1,0 +1,355 @@
+"""The plant file: what there is, how it hangs together, what may be done.
+
+Owns    reading `plant.toml` text into frozen definitions, with errors that name the place.
+Never   opens a file or imports a kernel: it is handed text and gives names.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any
+
+from gemel.clock import parse_duration, parse_instant
+from gemel.errors import Invalid
+from gemel.units import known
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """A declared stream: unit and the limits the quality stage judges by."""
+
+    name: str
+    unit: str
+    low: float = float("-inf")
+    high: float = float("inf")
+    rate: float = float("inf")  # largest credible change, per second
+    stuck: float = float("inf")  # seconds unchanged before it is doubted
+
+
+@dataclass(frozen=True)
+class Command:
+    """A declared operation: its argument's range, what the twin assumes, how it is confirmed."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    input: str
+    how: str
+    signal: str
+    confirm: str
+    tolerance: float
+    within: float
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The type of a twin."""
+
+    name: str
+    id: str
+    telemetry: dict[str, Telemetry]
+    properties: dict[str, dict[str, Any]]
+    commands: dict[str, Command]
+    relationships: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The record of one asset."""
+
+    id: str
+    interface: str
+    properties: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Which kernel speaks for which twins, and where its ports read."""
+
+    name: str
+    kernel: str
+    interface: str
+    every: float
+    ports: dict[str, str]
+    foresee_every: float
+    horizon: float
+    paths: int
+    parameters: str
+    false_alarms: float
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """One outside stream: kind and its options."""
+
+    name: str
+    kind: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When to propose what."""
+
+    name: str
+    binding: str
+    on: str
+    before: str
+    chance: float
+    options: list[tuple[str, list[float]]]
+    expires: float
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A declared condition that starts a run and does nothing else."""
+
+    name: str
+    run: str
+    on: str  # "timer" or a finding's kind
+    every: float
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlantFile:
+    """Everything a plant file says."""
+
+    name: str
+    seed: int
+    lateness: float
+    skew: float
+    clock: dict[str, Any]
+    interfaces: dict[str, Interface]
+    twins: dict[str, Twin]
+    bindings: dict[str, Binding]
+    sources: dict[str, SourceSpec]
+    policies: list[Policy]
+    triggers: list[Trigger]
+    value: dict[str, Any]
+
+
+def read_plant(text: str, where: str = "plant.toml") -> PlantFile:
+    """Plant file text → definitions. Raises `plant.*` naming the table at fault."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(
+            "plant.syntax", f"it is not TOML: {error}", where=where, mend="mend that line"
+        ) from None
+    known_tables = {"plant", "interface", "twin", "binding", "source", "policy", "trigger", "value"}
+    _refuse_unknown(raw, known_tables, where)
+    plant = _need(raw, "plant", where)
+    _refuse_unknown(plant, {"name", "seed", "lateness", "skew", "clock"}, f"{where} [plant]")
+    interfaces = {
+        name: _interface(name, body, f"{where} [interface.{name}]")
+        for name, body in raw.get("interface", {}).items()
+    }
+    twins = _twins(raw.get("twin", []), interfaces, where)
+    bindings = {
+        b["name"]: _binding(b, interfaces, f"{where} [[binding]] {b.get('name', '')}")
+        for b in raw.get("binding", [])
+    }
+    clock = dict(plant.get("clock", {"kind": "wall"}))
+    if clock.get("kind") not in ("wall", "paced", "data"):
+        raise Invalid(
+            "plant.clock",
+            f"clock kind '{clock.get('kind')}' is not known",
+            where=where,
+            mend='write { kind = "wall" }, { kind = "paced", start = "…Z", speed = 600 } '
+            'or { kind = "data" } to replay as fast as the machine can',
+        )
+    if "start" in clock:
+        clock["start"] = parse_instant(clock["start"])
+    return PlantFile(
+        name=str(_need(plant, "name", f"{where} [plant]")),
+        seed=int(plant.get("seed", 1)),
+        lateness=parse_duration(plant.get("lateness", "0s")),
+        skew=parse_duration(plant.get("skew", "5min")),
+        clock=clock,
+        interfaces=interfaces,
+        twins=twins,
+        bindings=bindings,
+        sources={s["name"]: _source(s, where) for s in raw.get("source", [])},
+        policies=[_policy(p, bindings, f"{where} [[policy]]") for p in raw.get("policy", [])],
+        triggers=[_trigger(t, f"{where} [[trigger]]") for t in raw.get("trigger", [])],
+        value=dict(raw.get("value", {})),
+    )
+
+
+def _interface(name: str, raw: dict[str, Any], where: str) -> Interface:
+    _refuse_unknown(raw, {"id", "telemetry", "properties", "commands", "relationships"}, where)
+    telemetry = {}
+    for signal, body in raw.get("telemetry", {}).items():
+        place = f"{where} telemetry.{signal}"
+        _refuse_unknown(body, {"unit", "range", "rate", "stuck"}, place)
+        low, high = body.get("range", (float("-inf"), float("inf")))
+        telemetry[signal] = Telemetry(
+            signal,
+            _unit(_need(body, "unit", place), place),
+            float(low),
+            float(high),
+            float(body.get("rate", float("inf"))),
+            parse_duration(body.get("stuck", float("inf"))),
+        )
+    commands = {
+        command: _command(command, body, f"{where} commands.{command}")
+        for command, body in raw.get("commands", {}).items()
+    }
+    dtmi = raw.get("id", f"dtmi:gemel:{name};1")
+    return Interface(
+        name, dtmi, telemetry, raw.get("properties", {}), commands, raw.get("relationships", {})
+    )
+
+
+def _command(name: str, raw: dict[str, Any], where: str) -> Command:
+    _refuse_unknown(raw, {"argument", "acts_on", "confirm", "at"}, where)
+    argument, acts_on = _need(raw, "argument", where), _need(raw, "acts_on", where)
+    confirm = _need(raw, "confirm", where)
+    low, high = _need(argument, "range", where)
+    if acts_on.get("how") not in ("set", "cap"):
+        raise Invalid(
+            "plant.acts_on", f"how = '{acts_on.get('how')}'", where=where, mend="write set or cap"
+        )
+    if confirm.get("how") not in ("near", "below", "above"):
+        raise Invalid(
+            "plant.confirm",
+            f"how = '{confirm.get('how')}'",
+            where=where,
+            mend="write near, below or above",
+        )
+    return Command(
+        name,
+        _unit(_need(argument, "unit", where), where),
+        float(low),
+        float(high),
+        _need(acts_on, "input", where),
+        acts_on["how"],
+        _need(confirm, "signal", where),
+        confirm["how"],
+        float(confirm.get("tolerance", 0.0)),
+        parse_duration(confirm.get("within", "10min")),
+        raw.get("at", ""),
+    )
+
+
+def _twins(raw: list[dict[str, Any]], interfaces: Any, where: str) -> dict[str, Twin]:
+    twins: dict[str, Twin] = {}
+    for body in raw:
+        place = f"{where} [[twin]] {body.get('id', '')}"
+        _refuse_unknown(body, {"id", "interface", "properties", "links"}, place)
+        twin = Twin(
+            str(_need(body, "id", place)),
+            _need(body, "interface", place),
+            body.get("properties", {}),
+            body.get("links", {}),
+        )
+        if not _ID.fullmatch(twin.id):
+            raise Invalid(
+                "plant.twin_id",
+                f"'{twin.id}' is not a twin's id",
+                where=place,
+                mend="use letters, digits, dot, dash, underscore; up to 64",
+            )
+        if twin.interface not in interfaces:
+            raise _missing("interface", twin.interface, interfaces, place)
+        if twin.id in twins:
+            raise Invalid(
+                "plant.twice", f"twin '{twin.id}' stands twice", where=place, mend="remove one"
+            )
+        twins[twin.id] = twin
+    for twin in twins.values():
+        for target in twin.links.values():
+            if target not in twins:
+                raise _missing("twin", target, twins, f"{where} [[twin]] {twin.id} links")
+    return twins
+
+
+def _binding(raw: dict[str, Any], interfaces: Any, where: str) -> Binding:
+    allowed = {"name", "kernel", "interface", "every", "ports", "foresee", "parameters"}
+    _refuse_unknown(raw, allowed | {"false_alarms"}, where)
+    foresee = raw.get("foresee", {})
+    interface = _need(raw, "interface", where)
+    if interface not in interfaces:
+        raise _missing("interface", interface, interfaces, where)
+    return Binding(
+        raw["name"],
+        _need(raw, "kernel", where),
+        interface,
+        parse_duration(_need(raw, "every", where)),
+        raw.get("ports", {}),
+        parse_duration(foresee.get("every", "0s")),
+        parse_duration(foresee.get("horizon", "14d")),
+        int(foresee.get("paths", 200)),
+        raw.get("parameters", ""),
+        float(raw.get("false_alarms", 1e-4)),
+    )
+
+
+def _source(raw: dict[str, Any], where: str) -> SourceSpec:
+    place = f"{where} [[source]] {raw.get('name', '')}"
+    options = {k: v for k, v in raw.items() if k not in ("name", "kind")}
+    return SourceSpec(str(_need(raw, "name", place)), _need(raw, "kind", place), options)
+
+
+def _policy(raw: dict[str, Any], bindings: Any, where: str) -> Policy:
+    allowed = {"name", "binding", "on", "before", "chance", "options", "expires"}
+    _refuse_unknown(raw, allowed, where)
+    binding = _need(raw, "binding", where)
+    if binding not in bindings:
+        raise _missing("binding", binding, bindings, where)
+    options = [(o["command"], [float(a) for a in o["arguments"]]) for o in raw.get("options", [])]
+    return Policy(
+        _need(raw, "name", where),
+        binding,
+        raw.get("on", "limit_foreseen"),
+        str(raw.get("before", "next_service")),
+        float(raw.get("chance", 0.1)),
+        options,
+        parse_duration(raw.get("expires", "24h")),
+    )
+
+
+def _trigger(raw: dict[str, Any], where: str) -> Trigger:
+    options = {k: v for k, v in raw.items() if k not in ("name", "run", "on", "every")}
+    every = parse_duration(raw.get("every", "0s"))
+    return Trigger(_need(raw, "name", where), _need(raw, "run", where), raw["on"], every, options)
+
+
+def _need(raw: dict[str, Any], key: str, where: str) -> Any:
+    if key not in raw:
+        raise Invalid("plant.missing", f"'{key}' is missing", where=where, mend=f"add {key} = …")
+    return raw[key]
+
+
+def _refuse_unknown(raw: dict[str, Any], allowed: set[str], where: str) -> None:
+    odd = sorted(set(raw) - allowed)
+    if odd:
+        raise Invalid(
+            "plant.unknown_key",
+            f"'{odd[0]}' is not known here",
+            where=where,
+            mend=f"known are: {', '.join(sorted(allowed))}",
+        )
+
+
+def _unit(unit: str, where: str) -> str:
+    if not known(unit):
+        raise Invalid(
+            "unit.unknown", f"'{unit}' is not a unit I know", where=where, mend="see gemel.units"
+        )
+    return unit
+
+
+def _missing(noun: str, name: str, there: Any, where: str) -> Invalid:
+    return Invalid(
+        "plant.not_declared",
+        f"{noun} '{name}' is not declared",
+        where=where,
+        mend=f"declare it, or use one of: {', '.join(list(there)[:12]) or 'none'}",
+    )

@@ -1,0 +1,135 @@
+"""Snapshots: the memory of the tick at one instant of known time, to restart from.
+
+Owns    the files `snapshots/TICK.npz`, each whole or not there, each with its checksum.
+Never   is the truth: a damaged or missing one costs a longer replay of the journal, no more.
+
+A file is a NumPy archive without pickle: `array.0`, `array.1` …, and `book`, the UTF-8 bytes of a
+JSON object `{"tick", "names", "sha256", "book"}`. The checksum covers names, types, shapes, bytes.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemel import hooks
+from gemel.errors import Invalid, Unavailable
+
+KEPT = 3
+
+Arrays = dict[str, NDArray[Any]]
+_log = logging.getLogger("gemel.store")
+
+
+class Snapshots:
+    """The snapshots of one data directory; one writer, any readers.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     snapshots = Snapshots(Path(folder))
+    ...     path = snapshots.save(4, {"mean": np.ones(2)}, {"note": "warm"})
+    ...     tick, arrays, book = snapshots.latest()
+    ...     tick, arrays["mean"].tolist(), book
+    (4, [1.0, 1.0], {'note': 'warm'})
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def save(self, tick: int, arrays: Arrays, book: dict[str, Any]) -> Path:
+        """Write the snapshot of `tick` in one step, then let go of all but the last three."""
+        content = _content(tick, arrays, book)
+        partial, path = self.folder / f".{tick}.partial", self.folder / f"{tick}.npz"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                np.savez(file, **content)
+                file.flush()
+                os.fsync(file.fileno())
+            hooks.at("snapshot.before_rename")
+            partial.rename(path)
+            self._sync()
+            hooks.at("snapshot.after_rename")
+            for old in self.ticks()[KEPT:]:
+                (self.folder / f"{old}.npz").unlink(missing_ok=True)
+            for left in self.folder.glob(".*.partial"):
+                left.unlink(missing_ok=True)
+        except OSError as problem:
+            raise Unavailable(
+                "snapshot.unwritable",
+                f"the snapshot was not kept: {problem}",
+                where=str(path),
+                mend="make room on the disk; until then a restart replays more of the journal",
+            ) from problem
+        return path
+
+    def ticks(self) -> list[int]:
+        """The ticks that have a snapshot, newest first, damaged ones among them."""
+        names = (path.stem for path in self.folder.glob("*.npz"))
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+    def latest(self, not_after: int | None = None) -> tuple[int, Arrays, dict[str, Any]] | None:
+        """The newest whole snapshot (with tick ≤ `not_after`): tick, arrays, book; else None."""
+        for tick in self.ticks():
+            if not_after is not None and tick > not_after:
+                continue
+            path = self.folder / f"{tick}.npz"
+            try:
+                arrays, book = _load(path, tick)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+                _log.warning("snapshot %s is damaged and was passed over: %s", path, problem)
+                continue
+            return tick, arrays, book
+        return None
+
+    def _sync(self) -> None:
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _content(tick: int, arrays: Arrays, book: dict[str, Any]) -> dict[str, Any]:
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise Invalid(
+                "snapshot.object_array",
+                f"the array '{name}' holds Python objects, and a snapshot has no pickle",
+                mend="give numbers as an array; words and records go into the book",
+            )
+    try:
+        text = json.dumps(book, separators=(",", ":"))
+    except (TypeError, ValueError) as problem:
+        raise Invalid(
+            "snapshot.book",
+            f"the book is not plain JSON: {problem}",
+            mend="turn arrays, tuples as keys and classes into plain data first",
+        ) from problem
+    head = {"tick": tick, "names": list(arrays), "sha256": _checksum(arrays, text), "book": text}
+    content: dict[str, Any] = {f"array.{i}": array for i, array in enumerate(arrays.values())}
+    content["book"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
+    return content
+
+
+def _load(path: Path, tick: int) -> tuple[Arrays, dict[str, Any]]:
+    with np.load(path, allow_pickle=False) as archive:
+        head = json.loads(archive["book"].tobytes())
+        arrays = {name: archive[f"array.{i}"] for i, name in enumerate(head["names"])}
+    if head["tick"] != tick or head["sha256"] != _checksum(arrays, head["book"]):
+        raise ValueError("its checksum does not fit")
+    return arrays, json.loads(head["book"])
+
+
+def _checksum(arrays: Arrays, book: str) -> str:
+    total = hashlib.sha256(book.encode())
+    for name, array in arrays.items():
+        total.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
