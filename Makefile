@@ -31,7 +31,7 @@ demo: setup  ## set up, then start the demo plant
 	@.venv/bin/gemel demo
 
 test: setup  ## format, lint, types, then every test
-	@echo "format"; .venv/bin/ruff format --check --quiet . || \
+	@echo "format"; .venv/bin/ruff format --check --output-format concise --quiet . || \
 	  { echo "mend it with: make fix"; exit 1; }
 	@echo "lint"; .venv/bin/ruff check --quiet .
 	@echo "types"; .venv/bin/mypy

@@ -52,8 +52,9 @@ class Mosquitto:
         )
         as_root = "user root\n" if os.geteuid() == 0 else ""  # else it may not read the folder
         (folder / "mosquitto.conf").write_text(
-            f"{as_root}listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {words}\n"
-            f"persistence true\npersistence_location {folder}/\n"
+            f"{as_root}listener {self.port} 127.0.0.1\nallow_anonymous false\n"
+            f"password_file {words}\npersistence true\npersistence_location {folder}/\n"
+            "max_queued_messages 0\n"  # by default it drops beyond 1000
         )
 
     def start(self) -> "Mosquitto":
@@ -193,7 +194,7 @@ def test_what_comes_while_gemel_is_away_is_kept_for_it(broker: Any) -> None:
     assert sorted(running.values()) == [float(k) for k in range(30)]
 
 
-# amqtt forgets a message in flight when its receiver goes, so this is promised with mosquitto alone.
+# amqtt forgets a message in flight when its receiver goes: promised with mosquitto alone.
 @pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 def test_a_message_not_yet_durable_is_not_acknowledged_and_comes_again(broker: Any) -> None:
     def fail(entries: list[Entry]) -> None:

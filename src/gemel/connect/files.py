@@ -1,493 +1,160 @@
-"""Files as sources: CSV and Parquet, long or wide, replayed at the plant's clock.
+"""Files as sources: samples and events, replayed at the plant's clock.
 
-Owns    reading a table of samples or events in blocks, its times, and what is wrong in it.
-Never   loses a row: a cell or line that cannot be read becomes a dead letter with its line number,
-        and the rest goes on. An empty cell and NaN are no sample.
+Owns    when a row of a file is delivered, and in what entries.
+Never   loses a row: what cannot be read is delivered as a dead letter with its line number.
 
-    long    twin, time, signal, value [, unit]
-    wide    twin, time, and one column a signal
-
-The position of a file is the number of rows consumed. Rows are taken in the order of the file when
-it is in order of time; else the file is sorted by time in memory, equal times keeping their order.
+The position of a file is the number of rows consumed, in order of time (`connect/tables`).
 """
 
-import csv
-import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from gemel.clock import SECOND, Clock, ManualClock
 from gemel.connect.base import Deliver, dead_letter
-from gemel.errors import GemelError, Invalid, NotFound
-from gemel.records import Batch, Bools, Entry, Floats, Instants, Words
+from gemel.connect.tables import Block, TableFile, part
+from gemel.records import Batch, Entry, Instants
 
 SAMPLES = 5_000  # one entry holds at most
 SPAN = 3_600.0  # s of data that one entry holds at most
-BLOCK = 8 << 20  # bytes of a CSV file read at a time
-ROWS = 50_000  # rows of a Parquet file read at a time
-MISSING = ("", "nan", "na", "n/a", "null", "none")
-TEXT = 20  # a wide column whose first TEXT or more cells hold no number is no signal
 POLL = 0.05  # s; the shortest wait for the plant's clock
 
-_ISO = r"^(?:19|20|21)\d\d-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?\s*(?:Z|[+-]\d\d:?\d\d)?$"
-_ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
-_FORM = "%Y-%m-%d %H:%M:%S%.f"
-_log = logging.getLogger("gemel.connect")
 
-Counts = NDArray[np.int64]
+def read_table(path: Path | str, **how: Any) -> Batch:
+    """A whole file as one batch in order of time; options as those of `FileSource`.
 
-
-@dataclass(frozen=True)
-class _Fault:
-    """One dead letter to be: the row (an index into its block), the bytes, what is wrong."""
-
-    row: int
-    payload: bytes
-    error: GemelError
+    What cannot be read is left out, and a warning in the log says how much that was.
+    """
+    return TableFile(Path(path), **how).read()
 
 
-@dataclass(frozen=True)
-class _Raw:
-    """Rows as they stand in the file: `place` (n,) index of each among all rows of the block.
+class FileSource:
+    """A file of samples, replayed.
 
-    lines (N,) line number of each row of the block, the broken ones (whole text) among them.
+    With a `ManualClock` the file moves the clock: to the last instant of each entry, before that
+    entry is delivered. With any other clock a row is delivered once its instant has come.
+
+    columns: our name → the file's, for twin, time, signal, value, unit and every signal
+    units: signal → unit, "" = as declared · signals: read these only · twin: of a file of one twin
+    time_zone: of times that carry none · span: s of data in one entry at most
     """
 
-    table: pl.DataFrame
-    place: Counts
-    lines: Counts
-    broken: dict[int, str]
-
-
-@dataclass(frozen=True)
-class _Block:
-    """N rows of the file: `instant` (N,) ns, `ends` (N,) how many samples up to and with the row."""
-
-    instant: Instants
-    ends: Counts
-    batch: Batch
-    faults: list[_Fault]
-
-
-@dataclass
-class _File:
-    """One file and how to read it."""
-
-    path: Path
-    format: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
-    time_zone: str | None = None
-    twin: str | None = None
-    signals: Sequence[str] | None = None
-    delimiter: str | None = None
-    _words: set[str] = field(default_factory=set)  # wide columns that hold no numbers
-    _last: int | None = None  # instant of the row before, for rows without one of their own
-
-    def __post_init__(self) -> None:
-        self.path = Path(self.path)
-        if not self.path.is_file():
-            raise NotFound(
-                "file.missing",
-                "there is no such file",
-                where=str(self.path),
-                mend="look at the path; a relative one starts at the working directory",
-            )
-        suffix = self.path.name.removesuffix(".gz").rpartition(".")[2].lower()
-        self.format = self.format or {"pq": "parquet", "parquet": "parquet"}.get(suffix, "csv")
-        if self.format not in ("csv", "parquet"):
-            raise Invalid(
-                "file.format",
-                f"'{self.format}' is not a format of files",
-                where=str(self.path),
-                mend="give csv or parquet",
-            )
-        self.header = self._names()
-        self.time = self._need("time")
-
-    # -- names ------------------------------------------------------------------------------
-
-    def _names(self) -> list[str]:
-        with self._readable():
-            if self.format == "parquet":
-                return list(pq.read_schema(self.path).names)
-            with pa.input_stream(str(self.path)) as stream:
-                head = stream.read(1 << 16).decode("utf-8-sig", "backslashreplace")
-            first = head.splitlines()[0] if head.strip() else ""
-            if not first:
-                raise ValueError("it is empty")
-            self.delimiter = self.delimiter or max(",;\t|", key=first.count)
-            return next(csv.reader([first], delimiter=self.delimiter))
-
-    def _their(self, name: str) -> str:
-        return self.columns.get(name, name)
-
-    def _need(self, name: str) -> str:
-        if self._their(name) not in self.header:
-            raise Invalid(
-                "file.columns",
-                f"there is no column '{self._their(name)}' for '{name}'; there are: "
-                + ", ".join(self.header[:30]),
-                where=str(self.path),
-                mend=f'name it: columns = {{ {name} = "THEIR NAME" }}'
-                + (', or give twin = "ID" for a file of one twin' if name == "twin" else ""),
-            )
-        return self._their(name)
-
-    def _signals(self) -> dict[str, str]:
-        """Signals of a wide file: our name → its column."""
-        ours = {theirs: name for name, theirs in self.columns.items()}
-        others = (self.time, self._their("twin"))
-        found = {ours.get(name, name): name for name in self.header if name not in others}
-        if self.signals is None:
-            return {name: column for name, column in found.items() if name not in self._words}
-        for name in self.signals:
-            self._need(name)
-        return {name: found[name] for name in self.signals}
-
-    @property
-    def long(self) -> bool:
-        return self._their("signal") in self.header and self._their("value") in self.header
-
-    # -- raw rows ---------------------------------------------------------------------------
-
-    def raw(self, only: list[str] | None = None) -> Iterator[_Raw]:
-        """The file's rows in blocks; `only`: of these columns."""
-        with self._readable():
-            yield from self._csv(only) if self.format == "csv" else self._parquet(only)
-
-    def _parquet(self, only: list[str] | None) -> Iterator[_Raw]:
-        first = 1
-        with pq.ParquetFile(self.path) as file:
-            for record in file.iter_batches(batch_size=ROWS, columns=only):
-                count = np.arange(record.num_rows)
-                table = pl.DataFrame(pl.from_arrow(record))
-                yield _Raw(table, count, first + count, {})
-                first += record.num_rows
-
-    def _csv(self, only: list[str] | None) -> Iterator[_Raw]:
-        broken: dict[int, str] = {}  # filled by the parser, which may run ahead of us
-
-        def keep(row: Any) -> str:
-            broken[row.number] = row.text
-            return "skip"
-
-        reader = pacsv.open_csv(
-            str(self.path),
-            read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK),
-            parse_options=pacsv.ParseOptions(
-                delimiter=self.delimiter,
-                newlines_in_values=True,
-                ignore_empty_lines=False,
-                invalid_row_handler=keep,
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(self.header, pa.binary()),
-                include_columns=only,
-                check_utf8=False,
-            ),
+    def __init__(
+        self,
+        name: str,
+        path: Path | str,
+        format: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+        *,
+        time_zone: str | None = None,
+        twin: str | None = None,
+        signals: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        span: float = SPAN,
+    ) -> None:
+        self.name, self.span = name, int(span * SECOND)
+        self.file = TableFile(
+            Path(path), format, columns or {}, units or {}, time_zone, twin, signals, delimiter
         )
-        first = 2
-        for record in reader:
-            numbers = np.arange(first, first + record.num_rows + len(broken))
-            whole = numbers[~np.isin(numbers, list(broken))][: record.num_rows]
-            end = int(whole[-1]) + 1 if len(whole) else first
-            here = {line: broken.pop(line) for line in sorted(broken) if line < end}
-            names = record.schema.names
-            table = pl.DataFrame({name: _text(record.column(name)) for name in names})
-            yield _Raw(table, whole - first, np.arange(first, end), here)
-            first = end
-        if broken:
-            lines = np.array(sorted(broken))
-            yield _Raw(pl.DataFrame(), np.zeros(0, np.int64), lines, broken)
 
-    def _readable(self) -> "_readable":
-        return _readable(self.path)
+    def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
+        """Deliver the rows after `position`, entry by entry; returns at the end of the file."""
+        done, first = int(position or 0), 0
+        for block in self.file.blocks():
+            rows = len(block.instant)
+            row = max(0, done - first)
+            while row < rows:
+                end = _due(clock, stop, block.instant, row, self._end(block, row))
+                if stop.is_set():
+                    return
+                deliver(self._entries(block, row, end, str(first + end), clock.now()))
+                row = end
+            first += rows
 
-    # -- blocks of samples ------------------------------------------------------------------
+    def _end(self, block: Block, row: int) -> int:
+        """Where the entry that starts at `row` ends: by span, and by number of samples."""
+        before = block.ends[row - 1] if row else 0
+        most = np.searchsorted(block.ends, before + SAMPLES, "right")
+        span = np.searchsorted(block.instant, block.instant[row] + self.span, "right")
+        return max(row + 1, int(min(most, span)))
 
-    def blocks(self) -> Iterator[_Block]:
-        """The file as blocks of samples in order of time."""
-        self._last = None
-        if self._in_order():
-            self._last = None
-            yield from (self._block(raw) for raw in self.raw())
-            return
-        _log.warning("%s is not in order of time: it is sorted in memory", self.path)
-        self._last = None
-        block = _joined([self._block(raw) for raw in self.raw()])
-        yield _sorted(block)
-
-    def _in_order(self) -> bool:
-        before = None
-        for raw in self.raw([self.time]):
-            instant, _ = self._times(raw)
-            if len(instant) and before is not None and instant[0] < before:
-                return False
-            if np.any(np.diff(instant) < 0):
-                return False
-            before = instant[-1] if len(instant) else before
-        return True
-
-    def _times(self, raw: _Raw) -> tuple[Instants, Bools]:
-        """Instant of every row of the block, and whether it is its own or the row's before it."""
-        own = np.zeros(len(raw.lines), dtype=bool)
-        instant = np.zeros(len(raw.lines), dtype=np.int64)
-        if len(raw.place):
-            instant[raw.place], own[raw.place] = self._instants(raw.table[self.time])
-        source = np.maximum.accumulate(np.where(own, np.arange(len(own)), -1))
-        known = instant[own]
-        start = self._last if self._last is not None else int(known[0]) if len(known) else 0
-        carried = np.where(source >= 0, instant[source], start)
-        self._last = int(carried[-1]) if len(carried) else self._last
-        return carried, own
-
-    def _instants(self, column: pl.Series) -> tuple[Instants, Bools]:
-        kind = column.dtype
-        if kind == pl.Date:
-            column, kind = column.cast(pl.Datetime("ns")), pl.Datetime("ns")
-        if isinstance(kind, pl.Datetime):
-            if kind.time_zone is None:
-                column = self._zoned(column, len(column) > 0)
-        elif kind in (pl.String, pl.Categorical):
-            column = self._parsed(column.cast(pl.String).str.strip_chars())
-        else:
-            raise Invalid(
-                "file.time_type",
-                f"the column '{self.time}' holds {kind}, which is no time",
-                where=str(self.path),
-                mend="write times as ISO 8601 with a zone, or as a Parquet timestamp in UTC",
-            )
-        whole = column.dt.cast_time_unit("ns").to_physical().cast(pl.Int64)
-        return whole.fill_null(0).to_numpy().copy(), whole.is_not_null().to_numpy()
-
-    def _parsed(self, text: pl.Series) -> pl.Series:
-        good = pl.select(pl.when(text.str.contains(_ISO)).then(text)).to_series()
-        zoned = good.str.contains(_ZONE).fill_null(False)
-        form = good.str.replace("T", " ", literal=True).str.replace(r"\s*Z$", "+00:00")
-        form = form.str.replace(r"\s+([+-])", "${1}") if bool(zoned.any()) else form
-        form = form.str.replace(r"^(.{10})([+-].{4,6}|)$", "${1}${2}")
-        form = form.str.replace(r"^(.{16})([+-]|$)", "${1}:00${2}")
-        with_zone = form.str.to_datetime(
-            _FORM + "%z", time_unit="ns", time_zone="UTC", strict=False
-        )
-        naive = form.str.to_datetime(_FORM, time_unit="ns", strict=False)
-        naive = self._zoned(naive, not bool(zoned.any()) and naive.null_count() < len(naive))
-        return pl.select(pl.when(zoned).then(with_zone).otherwise(naive)).to_series()
-
-    def _zoned(self, naive: pl.Series, all_naive: bool) -> pl.Series:
-        """Times without a zone, in the declared zone; none where that hour is not one instant."""
-        if self.time_zone is not None:
-            local = naive.dt.replace_time_zone(
-                self.time_zone, ambiguous="null", non_existent="null"
-            )
-            return local.dt.convert_time_zone("UTC")
-        if all_naive:
-            raise Invalid(
-                "file.naive_time",
-                f"the times in '{self.time}' have no zone",
-                where=str(self.path),
-                mend='say which: time_zone = "UTC", or for example "Europe/Paris"',
-            )
-        return pl.Series([None] * len(naive), dtype=pl.Datetime("ns", "UTC"))
-
-    def _block(self, raw: _Raw) -> _Block:
-        instant, timed = self._times(raw)
-        faults = [
-            self._fault("broken_line", int(line - raw.lines[0]), line, text, "")
-            for line, text in raw.broken.items()
-        ]
-        count = np.zeros(len(instant), dtype=np.int64)
-        empty = np.zeros(0, dtype=object)
-        if not len(raw.place):
-            none = Batch(empty, empty, instant[:0], np.zeros(0), empty)
-            return _Block(instant, count, none, faults)
-        twin = self._twins(raw.table)
-        names, value, wrong = self._values(raw.table)
-        present = ~np.isnan(value)
-        lost = self._lost_rows(raw, timed[raw.place], twin, present | wrong)
-        faults += lost
-        usable = np.ones(len(raw.place), dtype=bool)
-        usable[np.searchsorted(raw.place, [fault.row for fault in lost])] = False
-        present, wrong = present & usable[:, None], wrong & usable[:, None]
-        faults += self._lost_cells(raw, names, wrong)
-        row, column = np.nonzero(present)
-        signal, unit = names(row, column)
-        batch = Batch(twin[row], signal, instant[raw.place][row], value[row, column], unit)
-        count[raw.place] = present.sum(axis=1)
-        return _Block(instant, np.cumsum(count), batch, sorted(faults, key=lambda f: f.row))
-
-    def _twins(self, table: pl.DataFrame) -> Words:
-        if self.twin is not None and self._their("twin") not in self.header:
-            return np.full(len(table), self.twin, dtype=object)
-        column = table[self._need("twin")].cast(pl.String).str.strip_chars().fill_null("")
-        return column.to_numpy().astype(object)
-
-    def _values(
-        self, table: pl.DataFrame
-    ) -> tuple[Callable[[Counts, Counts], tuple[Words, Words]], Floats, Bools]:
-        """How a cell is named (signal, unit), values (n, S) with NaN for none, wrong (n, S)."""
-        if self.long:
-            signal = table[self._their("signal")].cast(pl.String).str.strip_chars().fill_null("")
-            words = signal.to_numpy().astype(object)
-            unit = np.array([self.units.get(word, "") for word in words], dtype=object)
-            if self._their("unit") in self.header:
-                given = table[self._their("unit")].cast(pl.String).str.strip_chars().fill_null("")
-                unit = np.where(given.to_numpy() != "", given.to_numpy(), unit).astype(object)
-            value, wrong = _numbers(table[self._their("value")])
-            return lambda row, column: (words[row], unit[row]), value[:, None], wrong[:, None]
-        columns = {name: _numbers(table[theirs]) for name, theirs in self._signals().items()}
-        if self.signals is None:
-            for name, (value, wrong) in list(columns.items()):
-                if wrong.sum() >= TEXT and np.isnan(value).all():
-                    _log.warning("%s: the column '%s' holds no numbers", self.path, name)
-                    self._words.add(name)
-                    del columns[name]
-        signals = np.array(list(columns), dtype=object)
-        units = np.array([self.units.get(name, "") for name in columns], dtype=object)
-        shape = (len(table), len(columns))
-        value = np.array([v for v, _ in columns.values()], float).reshape(shape[::-1]).T
-        wrong = np.array([w for _, w in columns.values()], bool).reshape(shape[::-1]).T
-        return lambda row, column: (signals[column], units[column]), value, wrong
-
-    def _lost_rows(self, raw: _Raw, timed: Bools, twin: Words, any_cell: Bools) -> list[_Fault]:
-        """Rows without a time or a twin; a row that is empty altogether is nothing at all."""
-        faults = []
-        for row in np.flatnonzero(~timed | (twin == "")):
-            cells = raw.table.row(int(row))
-            place = int(raw.place[row])
-            if all(cell is None or str(cell).strip() == "" for cell in cells):
-                if not any_cell[row].any():
-                    continue
-            code = "no_twin" if timed[row] else "unreadable_time"
-            text = ",".join("" if cell is None else str(cell) for cell in cells)
-            what = "" if timed[row] else str(raw.table[self.time][int(row)])
-            faults.append(self._fault(code, place, int(raw.lines[place]), text, what))
-        return faults
-
-    def _lost_cells(self, raw: _Raw, names: Any, wrong: Bools) -> list[_Fault]:
-        faults = []
-        signals = [] if self.long else list(self._signals().values())
-        for row, column in zip(*np.nonzero(wrong), strict=True):
-            theirs = self._their("value") if self.long else signals[column]
-            text, place = str(raw.table[theirs][int(row)]), int(raw.place[row])
-            what = f"'{text[:40]}' in column '{theirs}'"
-            faults.append(
-                self._fault("not_a_number", place, int(raw.lines[place]), text, what)
-            )
-        return faults
-
-    def _fault(self, cause: str, row: int, line: int, text: str, what: str) -> _Fault:
-        said, mend = _WRONG[cause]
-        error = Invalid(
-            f"file.{cause}", said.format(what=what), where=f"{self.path}:{line}", mend=mend
-        )
-        return _Fault(row, text.encode("utf-8", "backslashreplace"), error)
-
-
-_WRONG = {
-    "broken_line": (
-        "the line has another number of cells than the header",
-        "mend the line, or quote cells that hold the delimiter",
-    ),
-    "unreadable_time": (
-        "'{what}' is not an instant",
-        "write ISO 8601 with a zone, for example 2026-03-01T12:00:00Z",
-    ),
-    "no_twin": ("the row names no twin", "fill its twin cell"),
-    "not_a_number": ("{what} is not a number", "write a plain number, or leave the cell empty"),
-}
-
-
-class _readable:
-    """Turn an error of the reader into ours."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        if isinstance(problem, (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError)):
-            raise Invalid(
-                "file.unreadable",
-                f"the file cannot be read: {problem}",
-                where=str(self.path),
-                mend="give a CSV file with a header line, or a whole Parquet file",
-            ) from problem
-
-
-def _text(column: Any) -> pl.Series:
-    """Bytes as words; what is not UTF-8 is written with backslashes, and will not be a number."""
-    try:
-        return pl.Series(pl.from_arrow(column.cast(pa.string())))
-    except pa.ArrowInvalid:
-        cells = [(cell or b"").decode("utf-8", "backslashreplace") for cell in column.to_pylist()]
-        return pl.Series(cells, dtype=pl.String)
-
-
-def _numbers(column: pl.Series) -> tuple[Floats, Bools]:
-    """Values (n,), NaN where there is none, and where something stands that is no number."""
-    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        value = column.cast(pl.Float64).fill_null(float("nan"))
-        return value.to_numpy().copy(), np.zeros(len(column), dtype=bool)
-    text = column.cast(pl.String, strict=False).str.strip_chars().fill_null("")
-    value = text.cast(pl.Float64, strict=False)
-    wrong = value.is_null() & ~text.str.to_lowercase().is_in(list(MISSING))
-    return value.fill_null(float("nan")).to_numpy().copy(), wrong.to_numpy()
-
-
-def _joined(blocks: list[_Block]) -> _Block:
-    rows = np.cumsum([0, *(len(block.instant) for block in blocks)])
-    samples = np.cumsum([0, *(len(block.batch) for block in blocks)])
-    return _Block(
-        np.concatenate([block.instant for block in blocks]),
-        np.concatenate([block.ends + at for block, at in zip(blocks, samples, strict=False)]),
-        _one([block.batch for block in blocks]),
-        [
-            _Fault(fault.row + int(at), fault.payload, fault.error)
-            for block, at in zip(blocks, rows, strict=False)
+    def _entries(self, block: Block, row: int, end: int, position: str, at: int) -> list[Entry]:
+        samples = slice(int(block.ends[row - 1]) if row else 0, int(block.ends[end - 1]))
+        dead = [
+            dead_letter(self.name, at, fault.payload, fault.error)
             for fault in block.faults
-        ],
-    )
+            if row <= fault.row < end
+        ]
+        batch = part(block.batch, samples)
+        # an entry even when it is empty, so that the position moves on
+        return [*dead, Entry("batch", self.name, at, position, batch)]
 
 
-def _one(batches: list[Batch]) -> Batch:
-    columns = ("twin", "signal", "instant", "value", "unit")
-    if not batches:
-        return Batch.of([])
-    return Batch(*(np.concatenate([getattr(b, name) for b in batches]) for name in columns))
+class EventFileSource:
+    """A file of another stream, one event a row: `time` and the columns of the body.
+
+    Each row becomes an entry `event` with the body {"name", "instant", **columns}; a cell that is
+    a number comes as one, an empty cell not at all. A row is delivered once its instant has come;
+    all at once when the stream is known `ahead` (a calendar), or the clock is a `ManualClock`,
+    which only telemetry moves: whoever uses an event looks at its instant.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path | str,
+        event: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        *,
+        time_zone: str | None = None,
+        ahead: bool = False,
+    ) -> None:
+        self.name, self.event, self.ahead = name, event or name, ahead
+        self.file = TableFile(Path(path), columns=columns or {}, time_zone=time_zone)
+
+    def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
+        """Deliver the rows after `position`; returns at the end of the file."""
+        block, bodies = self.file.events(self.event)
+        row, at_once = int(position or 0), self.ahead or isinstance(clock, ManualClock)
+        while row < len(bodies):
+            end = min(row + 1000, len(bodies))
+            end = end if at_once else _due(clock, stop, block.instant, row, end)
+            if stop.is_set():
+                return
+            wrong, at = {fault.row: fault for fault in block.faults}, clock.now()
+            entries = []
+            for place in range(row, end):
+                if place in wrong:
+                    fault = wrong[place]
+                    letter = dead_letter(self.name, at, fault.payload, fault.error)
+                    entries.append(replace(letter, position=str(place + 1)))
+                elif bodies[place]:
+                    body = bodies[place]
+                    entries.append(Entry("event", self.name, at, str(place + 1), body=body))
+            if entries:
+                deliver(entries)
+            row = end
 
 
-def _sorted(block: _Block) -> _Block:
-    """The rows by instant, rows of equal instants in the order of the file."""
-    order = np.argsort(block.instant, kind="stable")
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    count = np.diff(block.ends, prepend=0)
-    taken = np.argsort(np.repeat(rank, count), kind="stable")
-    batch = _part(block.batch, taken)
-    faults = [_Fault(int(rank[fault.row]), fault.payload, fault.error) for fault in block.faults]
-    faults.sort(key=lambda fault: fault.row)
-    return _Block(block.instant[order], np.cumsum(count[order]), batch, faults)
+def read_events(path: Path | str, name: str, **how: Any) -> list[dict[str, Any]]:
+    """The bodies of a whole file of events, in order of time."""
+    return [body for body in TableFile(Path(path), **how).events(name)[1] if body]
 
 
-def _part(batch: Batch, where: Any) -> Batch:
-    return Batch(
-        batch.twin[where],
-        batch.signal[where],
-        batch.instant[where],
-        batch.value[where],
-        batch.unit[where],
-    )
+def _due(clock: Clock, stop: threading.Event, instant: Instants, row: int, end: int) -> int:
+    """The end of the rows from `row` on that may be delivered now; waits until there is one."""
+    if isinstance(clock, ManualClock):
+        clock.advance_to(int(instant[end - 1]))
+        return end
+    while not stop.is_set():
+        ready = int(np.searchsorted(instant[:end], clock.now(), "right"))
+        if ready > row:
+            return ready
+        ahead = (int(instant[row]) - clock.now()) / SECOND / clock.speed
+        stop.wait(min(max(ahead, POLL), 1.0))
+    return row

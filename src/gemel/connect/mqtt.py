@@ -5,6 +5,9 @@ Never   resends a command: one connection, one publish, one answer for each.
 
     PREFIX/TWIN/telemetry   asset → Gemel        PREFIX/TWIN/command   Gemel → asset
     PREFIX/TWIN/reply       asset → Gemel
+
+A broker keeps for a slow or absent subscriber only as much as it is told to: mosquitto drops beyond
+1000 messages unless its configuration says `max_queued_messages 0`.
 """
 
 import json
@@ -246,7 +249,8 @@ class MqttSource:
         for message in messages:
             topic = topic_of(message)
             if topic.startswith(self.topics.prefix) and topic.endswith("/reply"):
-                replies.append(decode_reply(bytes(message.payload), received_at=now, source=self.name))
+                payload = bytes(message.payload)
+                replies.append(decode_reply(payload, received_at=now, source=self.name))
             else:
                 decoded.append(
                     decode_telemetry(

@@ -17,7 +17,8 @@ from gemel.insight.findings import follow
 from gemel.insight.health import health
 from gemel.kernels.forecast import Foreseen, foresee
 
-SICK = 0.7  # a health index below this is foreseen at every chance, others at every sixth
+SICK = 0.7  # a health index below this is foreseen at every chance, others once in HEALTHY
+HEALTHY = 24  # chances
 STEPS = 240  # of a forecast
 LIKELY = 0.5  # share of paths that must reach a limit before it is a finding
 
@@ -111,7 +112,7 @@ def _foresee(
     if not binding.foresee_every or not held.health:
         return
     worst = np.min([index for index, _ in held.health.values()], axis=0)
-    every = np.where(worst < SICK, 1, 6) * int(binding.foresee_every * SECOND)
+    every = np.where(worst < SICK, 1, HEALTHY) * int(binding.foresee_every * SECOND)
     due = np.flatnonzero(held.ready & ~held.stale & (instant - held.foreseen_at >= every))
     if len(due) == 0:
         return

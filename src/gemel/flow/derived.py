@@ -30,7 +30,7 @@ class Derived:
     def take(self, tick: int, at: int, outcome: Outcome) -> None:
         """Gather what one tick told."""
         self._add("telemetry", tick, [_telemetry(judged, tick) for judged in outcome.judged])
-        self._add("estimates", tick, [_estimates(told, tick) for told in outcome.estimates])
+        self._add("estimates", tick, [_estimates(told, tick, at) for told in outcome.estimates])
         if outcome.findings:
             self._add("findings", tick, [_findings(outcome.findings, tick)])
         if outcome.events:
@@ -69,7 +69,7 @@ def _telemetry(judged: Judged, tick: int) -> pa.Table:
     )
 
 
-def _estimates(told: Told, tick: int) -> pa.Table:
+def _estimates(told: Told, tick: int, at: int) -> pa.Table:
     rows, names = len(told.twins), list(told.values)
     means = [told.values[name][0] for name in names]
     stds = [told.values[name][1] for name in names]
@@ -81,7 +81,8 @@ def _estimates(told: Told, tick: int) -> pa.Table:
             "instant": pa.array(np.tile(told.instant, len(names)), pa.int64()),
             "mean": pa.array(np.concatenate(means) if names else [], pa.float64()),
             "std": pa.array(np.concatenate(stds) if names else [], pa.float64()),
-            "known_at": pa.array(np.full(rows * len(names), tick), pa.int64()),
+            "known_at": pa.array(np.full(rows * len(names), at), pa.int64()),
+            "tick": pa.array(np.full(rows * len(names), tick), pa.int64()),
         }
     )
 

@@ -4,6 +4,7 @@ Owns    the narrow door between runs and the host that carries them.
 Never   gives a step the journal itself: it submits, and the tick decides.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,3 +34,7 @@ class Desk(Protocol):
     def view(self) -> View:
         """The latest picture."""
         ...
+
+
+Step = Callable[[Desk, Record, dict[str, Record]], Record]
+"""One step of a run: (desk, the run, what earlier steps recorded) → what it found."""

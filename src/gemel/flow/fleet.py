@@ -6,6 +6,7 @@ Never   changes while the flow runs, and holds no belief: that is the memory's.
 
 import importlib
 import importlib.util
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 
 from gemel.clock import SECOND
 from gemel.errors import Invalid, NotFound
-from gemel.graph.plantfile import Binding, PlantFile, Twin, read_plant
+from gemel.graph.plantfile import Binding, PlantFile, Twin, join, parse, read_plant
 from gemel.intake.align import Grid
 from gemel.intake.quality import Rules
 from gemel.kernels.base import Kernel
@@ -56,16 +57,36 @@ class Plan:
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plant file and its kernels. Kernels come from the plant's folder or installed code."""
+    """Read a plant file and what it includes, its kernels, and its fitted parameters.
+
+    Kernels come from the plant's folder or from installed code. Paths of an included file are
+    relative to that file.
+    """
+    raw = _tables(path)
+    included = [_tables(path.parent / name) for name in raw.pop("include", [])]
+    return compile_plan(read_plant(join(raw, included), path.name), path.parent)
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """The tables of one plant file, its relative paths made absolute."""
     try:
-        text = path.read_text(encoding="utf-8")
+        raw = parse(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:
         raise NotFound(
             "plant.no_file",
             f"there is no {path}",
             mend="give the plant file's path, or start one with: gemel init --from data.csv",
         ) from None
-    return compile_plan(read_plant(text, path.name), path.parent)
+    folder = path.parent.resolve()
+    for source in raw.get("source", []):
+        if "path" in source:
+            source["path"] = str(folder / source["path"])
+    for binding in raw.get("binding", []):
+        if "parameters" in binding:
+            binding["parameters"] = str(folder / binding["parameters"])
+        if str(binding.get("kernel", "")).partition(":")[0].endswith(".py"):
+            binding["kernel"] = str(folder / binding["kernel"])
+    return raw
 
 
 def compile_plan(plant: PlantFile, folder: Path) -> Plan:
@@ -127,6 +148,7 @@ def _fleet(
     kernel = load_kernel(binding.kernel, folder)
     twins = [t for t in plant.twins.values() if t.interface == binding.interface]
     ids = [t.id for t in twins]
+    values, stds, versions = _parameters(binding, kernel, ids)
     return Fleet(
         binding,
         kernel(),
@@ -135,10 +157,39 @@ def _fleet(
         {twin: k for k, twin in enumerate(ids)},
         np.array([twin_key(twin) for twin in ids], np.uint64),
         _grid(plant, binding, kernel, twins, index),
-        np.tile(kernel.typical(), (len(ids), 1)),
-        np.tile([p.spread for p in kernel.layout.parameters.values()], (len(ids), 1)),
-        ["typical"] * len(ids),
+        values,
+        stds,
+        versions,
     )
+
+
+def _parameters(
+    binding: Binding, kernel: type[Kernel], twins: list[str]
+) -> tuple[Floats, Floats, list[str]]:
+    """Where each asset starts: the fleet's typical values, or what a file says was fitted."""
+    layout = kernel.layout.parameters
+    values = np.tile(kernel.typical(), (len(twins), 1))
+    stds = np.tile([float(p.spread) for p in layout.values()], (len(twins), 1))
+    versions = ["typical"] * len(twins)
+    if not binding.parameters:
+        return values, stds, versions
+    try:
+        told = json.loads(Path(binding.parameters).read_text(encoding="utf-8"))[binding.name]
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise Invalid(
+            "binding.parameters",
+            f"its fitted parameters cannot be read: {type(error).__name__} {error}",
+            where=f"binding {binding.name}",
+            mend="write {binding: {twin: {values, stds, version}}}, or leave the line out",
+        ) from None
+    for row, twin in enumerate(twins):
+        fitted = told.get(twin)
+        if fitted is not None:
+            for k, name in enumerate(layout):
+                values[row, k] = fitted["values"].get(name, values[row, k])
+                stds[row, k] = fitted["stds"].get(name, stds[row, k])
+            versions[row] = fitted["version"]
+    return values, stds, versions
 
 
 def _grid(

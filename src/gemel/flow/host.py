@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from gemel.clock import SECOND, Clock, ManualClock, PacedClock, WallClock
-from gemel.connect.base import Sink, Source, dead_letter
+from gemel.connect.base import Source, dead_letter
 from gemel.connect.broker import EmbeddedBroker
 from gemel.connect.decode import Decoded, decode_telemetry
 from gemel.errors import (
@@ -31,7 +31,7 @@ from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
 from gemel.flow.receive import command_of
 from gemel.flow.runs import Runs
-from gemel.flow.sources import build_sources
+from gemel.flow.sources import Connectors, connect
 from gemel.flow.view import View, look
 from gemel.flow.why import why
 from gemel.intake.quality import REASONS, admit
@@ -69,7 +69,6 @@ class Host:
         self._sequence, self._looked_at = 0, 0.0
         self._view: View | None = None
         self._threads: list[threading.Thread] = []
-        self._sinks: dict[str, Sink] = {}
         self.runs = Runs(self)
         self.loop: Loop | None = None
 
@@ -77,7 +76,8 @@ class Host:
 
     def start(self) -> "Host":
         """Recover, then run sources, loop and runs in threads of their own."""
-        sources, self._sinks, self.broker = build_sources(self.plan, self.data)
+        made = connect(self.plan, self.data)
+        self.broker = made.broker
         self.loop = Loop(
             self.plan,
             self.journal,
@@ -85,13 +85,16 @@ class Host:
             self.lake,
             Snapshots(self.data / "snapshots"),
             self.clock,
-            self._sinks,
+            made.sinks,
             self._on_commit,
         )
         self._lease.note(self.loop.epoch)
-        readers = [self._thread(self._read, source) for source in sources]
         self._thread(self._loop)
-        self._thread(self._watch_end, readers)
+        if isinstance(self.clock, ManualClock):
+            self._thread(self._replay, made, self.clock)
+        else:
+            for source in (*made.events, *made.telemetry):
+                self._thread(self._read, source)
         self.runs.start()
         return self
 
@@ -173,13 +176,13 @@ class Host:
     def _deliver(self, entries: list[Entry]) -> None:
         self.journal.append(entries)
 
-    def _watch_end(self, readers: list[threading.Thread]) -> None:
-        """When every source has ended on the data's own clock, close what is still open."""
-        for reader in readers:
-            reader.join()
-        if isinstance(self.clock, ManualClock) and not self._stop.is_set():
-            end = self.clock.now() + self.plan.rules.lateness + SECOND
-            self.clock.advance_to(end)
+    def _replay(self, made: Connectors, clock: ManualClock) -> None:
+        """On the data's own clock: events first, then telemetry, then close what is still open."""
+        for source in (*made.events, *made.telemetry):
+            self._read(source)
+        if not self._stop.is_set():
+            end = clock.now() + self.plan.rules.lateness + SECOND
+            clock.advance_to(end)
             self.journal.append([Entry("beat", "clock", end)])
             self._drained.set()
 

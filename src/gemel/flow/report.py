@@ -9,7 +9,7 @@ from typing import Any
 
 from gemel.clock import format_duration, format_instant
 from gemel.errors import NotFound
-from gemel.flow.desk import Desk, Record
+from gemel.flow.desk import Desk, Record, Step
 
 
 
@@ -72,4 +72,4 @@ def page(evidence: Record) -> str:
     return "\n".join([*lines, "", f"Kernels: {evidence['versions']}", ""])
 
 
-REPORT = [("gather", gather), ("write", write)]
+REPORT: list[tuple[str, Step]] = [("gather", gather), ("write", write)]

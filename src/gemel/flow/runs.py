@@ -10,17 +10,14 @@ run waiting until a person has answered; the answer is itself a recorded step.
 
 import queue
 import threading
-from collections.abc import Callable
 
 from gemel.clock import SECOND
 from gemel.errors import Conflict, GemelError, Invalid, NotFound
-from gemel.flow.desk import WAITING, Desk, Record
+from gemel.flow.desk import WAITING, Desk, Record, Step
 from gemel.flow.outcome import Outcome
 from gemel.flow.refit import REFIT
 from gemel.flow.report import REPORT
 from gemel.flow.watch import WATCH
-
-Step = Callable[[Desk, Record, dict[str, Record]], Record]
 
 DEFINITIONS: dict[str, list[tuple[str, Step]]] = {
     "refit": REFIT,

@@ -39,12 +39,12 @@ def look(plan: Plan, memory: Memory, tick: int, epoch: int) -> View:
         findings.setdefault(finding.twin, []).append(finding.id)
     twins = []
     for twin in plan.plant.twins.values():
-        fleets = {
+        rows = {
             name: _row(fleet, memory.fleets[name], fleet.row[twin.id])
             for name, fleet in plan.fleets.items()
             if twin.id in fleet.row
         }
-        indices = [h["index"] for f in fleets.values() for h in f["health"].values()]
+        indices = [h["index"] for f in rows.values() for h in f["health"].values()]
         twins.append(
             {
                 "id": twin.id,
@@ -52,7 +52,7 @@ def look(plan: Plan, memory: Memory, tick: int, epoch: int) -> View:
                 "properties": dict(twin.properties),
                 "links": dict(twin.links),
                 "latest": _latest(plan, memory, twin.id, twin.interface),
-                "fleets": fleets,
+                "fleets": rows,
                 "findings": findings.get(twin.id, []),
                 "worst": min(indices, default=1.0),
             }

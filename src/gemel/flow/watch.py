@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gemel.clock import SECOND
-from gemel.flow.desk import Desk, Record
+from gemel.flow.desk import Desk, Record, Step
 
 DAY = 86_400 * SECOND
 WIDE = 1.6449  # σ of a 90 % interval
@@ -57,4 +57,4 @@ def _z(desk: Desk, fleet: Any, binding: str, sensor: str, end: int) -> dict[str,
     return {twin: np.array(z) for twin, z in out.items()}
 
 
-WATCH = [("score", score)]
+WATCH: list[tuple[str, Step]] = [("score", score)]

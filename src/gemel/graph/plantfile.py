@@ -13,6 +13,8 @@ from gemel.clock import parse_duration, parse_instant
 from gemel.errors import Invalid
 from gemel.units import known
 
+_TABLES = ("interface",)
+_LISTS = ("twin", "binding", "source", "policy", "trigger")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -134,16 +136,32 @@ class PlantFile:
     value: dict[str, Any]
 
 
-def read_plant(text: str, where: str = "plant.toml") -> PlantFile:
-    """Plant file text → definitions. Raises `plant.*` naming the table at fault."""
+def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
+    """Plant file text → its tables as written."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Invalid(
             "plant.syntax", f"it is not TOML: {error}", where=where, mend="mend that line"
         ) from None
-    known_tables = {"plant", "interface", "twin", "binding", "source", "policy", "trigger", "value"}
-    _refuse_unknown(raw, known_tables, where)
+    _refuse_unknown(raw, {"include", "plant", "value", *_TABLES, *_LISTS}, where)
+    return raw
+
+
+def join(own: dict[str, Any], included: list[dict[str, Any]]) -> dict[str, Any]:
+    """One plant out of several: own [plant], everybody's interfaces, twins, bindings and the rest."""
+    joined = {**own, "value": dict(own.get("value", {}))}
+    for other in included:
+        for table in _TABLES:
+            joined[table] = {**other.get(table, {}), **joined.get(table, {})}
+        for table in _LISTS:
+            joined[table] = [*joined.get(table, []), *other.get(table, [])]
+        joined["value"] = {**other.get("value", {}), **joined["value"]}
+    return joined
+
+
+def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
+    """Tables of a plant file → definitions. Raises `plant.*` naming the table at fault."""
     plant = _need(raw, "plant", where)
     _refuse_unknown(plant, {"name", "seed", "lateness", "skew", "clock"}, f"{where} [plant]")
     interfaces = {

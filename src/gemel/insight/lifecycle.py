@@ -54,16 +54,14 @@ class Proof:
 
 def runs(history: History, every: float) -> list[tuple[int, int]]:
     """Unbroken stretches [first, last): every input there, one grid step between neighbours."""
-    whole = np.isfinite(history.inputs).all(axis=1)
+    whole = np.asarray(np.isfinite(history.inputs).all(axis=1), np.bool_)
     step = np.diff(history.instant, prepend=history.instant[:1])
     regular = np.abs(step - every * SECOND) <= SECOND
     joined = whole & np.r_[False, whole[:-1]] & regular
     number = np.cumsum(~joined)
     edges = np.flatnonzero(np.diff(number, prepend=number[:1] - 1))
     return [
-        (int(a), int(b))
-        for a, b in zip(edges, [*edges[1:], len(number)], strict=True)
-        if whole[a]
+        (int(a), int(b)) for a, b in zip(edges, [*edges[1:], len(number)], strict=True) if whole[a]
     ]
 
 
@@ -124,9 +122,7 @@ def _none(histories: Sequence[History], length: int, every: float) -> Windows:
     outputs = histories[0].readings.shape[1] if histories else 0
     readings = np.zeros((length, 0, outputs))
     empty = np.zeros(0, np.int64)
-    return Windows(
-        np.zeros((length, 0, inputs)), readings, readings, empty, every, len(histories)
-    )
+    return Windows(np.zeros((length, 0, inputs)), readings, readings, empty, every, len(histories))
 
 
 def prove(

@@ -205,9 +205,7 @@ class _Sums:
     loss: Floats
 
 
-def _fit_block(
-    kernel: Kernel, windows: Windows, rounds: int, loss: Loss, prior: Prior
-) -> Fit:
+def _fit_block(kernel: Kernel, windows: Windows, rounds: int, loss: Loss, prior: Prior) -> Fit:
     """Levenberg–Marquardt of some assets side by side, each with its own damping."""
     low, high = _bounds(kernel)
     theta = np.tile(np.clip(prior.centre, low, high), (windows.assets, 1))
@@ -254,9 +252,7 @@ def _look(kernel: Kernel, windows: Windows, theta: Floats, prior: Prior, high: F
     return _Pass(residual, slope)
 
 
-def _weigh(
-    windows: Windows, seen: _Pass, sigma: Floats, fresh: Floats, bend: float
-) -> _Sums:
+def _weigh(windows: Windows, seen: _Pass, sigma: Floats, fresh: Floats, bend: float) -> _Sums:
     """Loss, gradient and Gauss–Newton curvature of every asset."""
     scale = sigma[windows.asset]
     knee = bend * scale

@@ -29,7 +29,7 @@ import paho.mqtt.client as paho
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from gemel.clock import SECOND, format_instant, parse_instant
+from gemel.clock import SECOND, WallClock, format_instant, parse_instant
 from gemel.connect.mqtt import (
     REFUSED,
     Address,
@@ -111,7 +111,7 @@ class Simulator:
         config = self.config
         at = self.hall.instant if config.at is None else config.at
         self._catch_up(at)
-        behind = 0 if config.wall is None else time.time_ns() - config.wall
+        behind = 0 if config.wall is None else WallClock().now() - config.wall
         origin = time.monotonic_ns() - behind
         begin(self.client, config.address, keep=True)
         try:

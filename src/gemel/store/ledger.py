@@ -260,6 +260,12 @@ class Ledger:
         """Invocations, newest first; `as_known_at`: as they stood after that tick."""
         return self._records("invocation", status, twin, as_known_at, limit)
 
+    def proposal(self, id: str) -> Record | None:
+        """The current form of one proposal."""
+        table = _CURRENT["proposal"]
+        rows = self._ask(sa.select(table.c.record).where(table.c.id == id))
+        return rows[0][0] if rows else None
+
     def _records(
         self, kind: str, status: str | None, twin: str | None, known: int | None, limit: int
     ) -> list[Record]:

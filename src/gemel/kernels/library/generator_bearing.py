@@ -22,8 +22,8 @@ class GeneratorBearing(Kernel):
         f  = g((fan_at − (N − A) − fan_lead (N − L)) / fan_width) g((S − thermostat) / 2)
         g(v) = (1 + tanh(v/2)) / 2
 
-    B bearing, S stator, L lagged nacelle air, R probe, degC · n_g generator speed, rpm; n = n_g/1800
-    q = power / 2000 kW · N nacelle, A ambient, degC · f fan duty, 0 … 1.
+    B bearing, S stator, L lagged nacelle air, R probe, N nacelle, A ambient, degC
+    n_g generator speed, rpm; n = n_g / 1800 · q = power / 2000 kW · f fan duty, 0 … 1
 
     The fan is inferred, not measured. While it runs, outdoor air sweeps the nacelle, so a nacelle
     close to ambient and not warming says that it runs; a cold stator's thermostat keeps it off.
@@ -44,8 +44,8 @@ class GeneratorBearing(Kernel):
 
     Source: Harris & Kotzalas, Essential Concepts of Bearing Technology (2006), ch. 10 and 12;
     Pyrhönen, Jokinen, Hrabovcová, Design of Rotating Electrical Machines (2014), ch. 9 (iron and
-    copper losses, lumped thermal network). Priors and the fan's rule: both bearings of three Senvion
-    MM82 at La Haute Borne, 2013 to mid 2016.
+    copper losses, lumped thermal network). Priors and the fan's rule: both bearings of three
+    Senvion MM82 at La Haute Borne, 2013 to mid 2016.
     """
 
     version: ClassVar[str] = "1.0"

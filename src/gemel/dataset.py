@@ -1,0 +1,409 @@
+"""The one read API: `gemel.open(target)`, whatever the target is.
+
+Owns    what a target is, and the forms in which its history is handed out.
+Never   writes, and never needs the lease: a plant may be read while it runs.
+
+    a data directory                a plant: telemetry, estimates, findings, events, as known at
+    a folder with `_delta_log`      any Delta table, long or wide
+    history.csv, history.parquet    a file, long or wide
+    sqlite:///x.db?table=t          a database table, long or wide; postgresql://… likewise
+    mqtt://host:port/topic?seconds=10       listens that long
+"""
+
+import html
+import importlib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from deltalake import DeltaTable
+from sqlalchemy.exc import SQLAlchemyError
+
+from gemel.clock import format_instant, parse_instant
+from gemel.connect.files import read_table
+from gemel.connect.mqtt import listen
+from gemel.connect.tables import read_rows
+from gemel.errors import Invalid, NotFound, Unavailable
+from gemel.records import Batch
+from gemel.store.lake import Lake
+from gemel.store.ledger import Ledger, engine
+
+Instant = str | int | datetime
+"""ISO 8601 with a zone, int64 ns UTC, or a datetime with a zone."""
+
+_UTC = pa.timestamp("ns", "UTC")
+_INSTANTS = ("instant", "received_at", "known_at", "closed_at")
+
+
+class History:
+    """Rows of history in the form you like; instants are timestamps, ns UTC.
+
+    >>> rows = pa.table({"twin": ["a"], "signal": ["speed"], "instant": [0], "value": [2.0]})
+    >>> History(rows)
+    History: 1 row, 1 twin, 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z
+      columns: twin, signal, instant, value
+      as: .arrow() .polars() .pandas()
+    """
+
+    def __init__(self, rows: pa.Table) -> None:
+        for name in _INSTANTS:
+            if name in rows.column_names:
+                column = rows.column_names.index(name)
+                rows = rows.set_column(column, name, rows.column(name).cast(_UTC))
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    def arrow(self) -> pa.Table:
+        """As a PyArrow table."""
+        return self._rows
+
+    def polars(self) -> pl.DataFrame:
+        """As a Polars frame."""
+        return pl.DataFrame(pl.from_arrow(self._rows))
+
+    def pandas(self) -> Any:
+        """As a pandas frame; pandas is an extra."""
+        try:
+            importlib.import_module("pandas")
+        except ImportError as problem:
+            raise Unavailable(
+                "extra.missing",
+                "pandas is not installed",
+                mend="pip install 'gemel[pandas]', or use .polars() or .arrow()",
+            ) from problem
+        return self._rows.to_pandas()
+
+    def __repr__(self) -> str:
+        return (
+            f"{self._summary()}\n  columns: {', '.join(self._rows.column_names)}"
+            "\n  as: .arrow() .polars() .pandas()"
+        )
+
+    def _summary(self) -> str:
+        rows = f"History: {len(self):,} row{'' if len(self) == 1 else 's'}"
+        if len(self) and "twin" in self._rows.column_names:
+            twins = len(self._rows.column("twin").unique())
+            rows += f", {twins:,} twin{'' if twins == 1 else 's'}"
+        if len(self) and "instant" in self._rows.column_names:
+            ends = pc.min_max(self._rows.column("instant").cast(pa.int64())).as_py()
+            rows += f", {format_instant(ends['min'])} to {format_instant(ends['max'])}"
+        return rows
+
+    def _repr_html_(self) -> str:
+        head = pl.DataFrame(pl.from_arrow(self._rows.slice(0, 20)))
+        return f"<p>{html.escape(self._summary())}</p>{head._repr_html_()}"
+
+
+class _Store(Protocol):
+    """Where a dataset's rows are."""
+
+    def names(self, twin: str | None) -> tuple[list[str], list[str]]: ...
+
+    def history(
+        self,
+        twins: Sequence[str] | None,
+        signals: Sequence[str] | None,
+        start: int | None,
+        end: int | None,
+        known: Instant | None,
+    ) -> pa.Table: ...
+
+
+class Dataset:
+    """What can be asked of any target; `open` makes one."""
+
+    def __init__(self, target: str, store: "_Store") -> None:
+        self.target, self._store = target, store
+
+    def twins(self) -> list[str]:
+        """The ids of the twins that have telemetry, sorted."""
+        return self._store.names(None)[0]
+
+    def signals(self, twin: str | None = None) -> list[str]:
+        """The names of the signals (of one twin), sorted."""
+        return self._store.names(twin)[1]
+
+    def history(
+        self,
+        twins: Sequence[str] | str | None = None,
+        signals: Sequence[str] | str | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        as_known_at: Instant | None = None,
+    ) -> History:
+        """Telemetry with start ≤ instant < end, in order of twin, signal, instant.
+
+        `as_known_at`: what was known then; a number is a tick of the ledger, anything else an
+        instant of the plant's clock. Only a plant remembers that.
+        """
+        span = (_instant(start), _instant(end))
+        return History(self._store.history(_several(twins), _several(signals), *span, as_known_at))
+
+    def estimates(
+        self,
+        twins: Sequence[str] | str | None = None,
+        names: Sequence[str] | str | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        as_known_at: Instant | None = None,
+    ) -> History:
+        """Estimates of a plant: mean and standard deviation of each name (a state, …)."""
+        plant = self._plant("estimates")
+        return History(
+            plant.lake.estimates(
+                _several(twins),
+                _several(names),
+                _instant(start),
+                _instant(end),
+                plant.tick(as_known_at),
+            )
+        )
+
+    def findings(
+        self,
+        status: str | None = None,
+        twin: str | None = None,
+        as_known_at: Instant | None = None,
+        limit: int = 500,
+    ) -> list[dict[str, Any]]:
+        """Findings of a plant as the ledger has them, newest first."""
+        plant = self._plant("findings")
+        return plant.ledger().findings(status, twin, plant.tick(as_known_at), limit)
+
+    def events(self, name: str | None = None, as_known_at: Instant | None = None) -> History:
+        """Events of a plant (prices, calendars …), by instant; `body` is JSON text."""
+        plant = self._plant("events")
+        return History(plant.lake.events(name, as_known_at=plant.tick(as_known_at)))
+
+    def _plant(self, what: str) -> "_Plant":
+        if not isinstance(self._store, _Plant):
+            raise Invalid(
+                "dataset.not_a_plant",
+                f"{what} are kept by a plant, and this is a table of samples",
+                where=self.target,
+                mend="open the data directory of a plant (gemel run --data DIRECTORY)",
+            )
+        return self._store
+
+    def __repr__(self) -> str:
+        twins, signals = self._store.names(None)
+        return (
+            f"Dataset {self.target}\n  twins:   {_some(twins)}\n  signals: {_some(signals)}"
+            "\n  ask: .history(twins, signals, start, end)"
+            + (" .estimates() .findings() .events()" if isinstance(self._store, _Plant) else "")
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+class _Plant:
+    """A data directory, read beside its writer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lake = folder, Lake(folder / "lake")
+        self._ledger: Ledger | None = None
+
+    def ledger(self) -> Ledger:
+        if self._ledger is None:
+            self._ledger = Ledger(f"sqlite:///{self.folder / 'ledger.db'}", readonly=True)
+        return self._ledger
+
+    def tick(self, known: Instant | None) -> int | None:
+        if known is None or isinstance(known, int):
+            return known
+        return self.ledger().tick_at(_instant(known) or 0)
+
+    def names(self, twin: str | None) -> tuple[list[str], list[str]]:
+        pairs = [
+            pair
+            for pair in self.lake.distinct("telemetry", "twin", "signal")
+            if twin in (None, pair[0])
+        ]
+        return sorted({pair[0] for pair in pairs}), sorted({pair[1] for pair in pairs})
+
+    def history(
+        self,
+        twins: Sequence[str] | None,
+        signals: Sequence[str] | None,
+        start: int | None,
+        end: int | None,
+        known: Instant | None,
+    ) -> pa.Table:
+        return self.lake.telemetry(twins, signals, start, end, self.tick(known))
+
+
+class _Samples:
+    """A batch in memory."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.rows = pl.DataFrame(
+            {
+                "twin": pl.Series(batch.twin, dtype=pl.String),
+                "signal": pl.Series(batch.signal, dtype=pl.String),
+                "instant": batch.instant,
+                "value": batch.value,
+                "unit": pl.Series(batch.unit, dtype=pl.String),
+            }
+        ).sort("twin", "signal", "instant", maintain_order=True)
+
+    def names(self, twin: str | None) -> tuple[list[str], list[str]]:
+        rows = self.rows if twin is None else self.rows.filter(pl.col("twin") == twin)
+        return rows["twin"].unique().sort().to_list(), rows["signal"].unique().sort().to_list()
+
+    def history(
+        self,
+        twins: Sequence[str] | None,
+        signals: Sequence[str] | None,
+        start: int | None,
+        end: int | None,
+        known: Instant | None,
+    ) -> pa.Table:
+        if known is not None:
+            raise Invalid(
+                "dataset.no_known_time",
+                "a table of samples does not remember when it came to know them",
+                mend="leave as_known_at out, or open the data directory of a plant",
+            )
+        wanted = [pl.lit(True)]
+        wanted += [] if twins is None else [pl.col("twin").is_in(list(twins))]
+        wanted += [] if signals is None else [pl.col("signal").is_in(list(signals))]
+        wanted += [] if start is None else [pl.col("instant") >= start]
+        wanted += [] if end is None else [pl.col("instant") < end]
+        rows = self.rows.filter(*wanted).to_arrow()
+        words = [(name, pa.string()) for name in ("twin", "signal")]
+        numbers = [("instant", pa.int64()), ("value", pa.float64()), ("unit", pa.string())]
+        return rows.cast(pa.schema([*words, *numbers]))
+
+
+def open(target: str | Path, **how: Any) -> Dataset:
+    """Open a target for reading; `how`: the options of a table (columns, time_zone, twin, units …).
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "bearing.csv"
+    ...     _ = path.write_text("twin,time,metal\\nb1,2026-03-01T12:00:00Z,61.5\\n")
+    ...     open(path).history("b1", "metal").polars()["value"].to_list()
+    [61.5]
+    """
+    text = str(target)
+    if isinstance(target, str) and "://" in target:
+        if target.partition("://")[0] in ("mqtt", "mqtts"):
+            return Dataset(_plain(text), _Samples(_listened(text)))
+        return Dataset(_plain(text), _Samples(_queried(text, how)))
+    path = Path(target)
+    if (path / "_delta_log").is_dir():
+        rows = DeltaTable(path).to_pyarrow_table()
+        return Dataset(text, _Samples(read_rows(rows, text, **how)))
+    if (path / "ledger.db").is_file() or (path / "lake").is_dir():
+        return Dataset(text, _Plant(path))
+    if path.is_dir():
+        raise Invalid(
+            "dataset.unknown",
+            "this folder is neither a data directory nor a Delta table",
+            where=text,
+            mend="give the folder that gemel run --data was given, or one file",
+        )
+    return Dataset(text, _Samples(read_table(path, **how)))
+
+
+def _plain(url: str) -> str:
+    """A URL without its password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except (SQLAlchemyError, ValueError):
+        return url.partition("://")[0] + "://…"
+
+
+def _query(url: str) -> tuple[str, dict[str, str]]:
+    address, _, query = url.partition("?")
+    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    return address, options
+
+
+def _listened(url: str) -> Batch:
+    address, options = _query(url)
+    try:
+        seconds = float(options.get("seconds", "10"))
+    except ValueError as problem:
+        raise Invalid(
+            "dataset.seconds",
+            f"'{options['seconds']}' is not a number of seconds",
+            where=_plain(url),
+            mend="end the URL with ?seconds=10",
+        ) from problem
+    return listen(address, seconds)
+
+
+def _queried(url: str, how: dict[str, Any]) -> Batch:
+    try:
+        address = sa.make_url(url)
+    except SQLAlchemyError as problem:
+        raise Invalid(
+            "dataset.unknown",
+            f"'{url.partition('://')[0]}://…' is not a target I know",
+            mend="a path, sqlite:///…?table=T, postgresql://…?table=T, or mqtt://…",
+        ) from problem
+    name = address.query.get("table")
+    if not isinstance(name, str) or not name:
+        raise Invalid(
+            "dataset.table",
+            "the URL does not say which table",
+            where=_plain(url),
+            mend="end it with ?table=NAME",
+        )
+    base = engine(address.difference_update_query(["table"]).render_as_string(False), readonly=True)
+    try:
+        with base.connect() as connection:
+            schema, _, plain = name.rpartition(".")
+            table = sa.Table(plain, sa.MetaData(), schema=schema or None, autoload_with=connection)
+            found = connection.execute(sa.select(table))
+            columns = list(zip(*found.fetchall(), strict=True)) or [() for _ in found.keys()]
+            rows = {key: list(column) for key, column in zip(found.keys(), columns, strict=True)}
+    except sa.exc.NoSuchTableError as problem:
+        raise NotFound(
+            "dataset.no_table",
+            f"there is no table '{name}' in this database",
+            where=_plain(url),
+            mend="look at the name after ?table=",
+        ) from problem
+    except SQLAlchemyError as problem:
+        raise Unavailable(
+            "dataset.database",
+            f"the database did not answer: {str(problem).splitlines()[0]}",
+            where=_plain(url),
+            mend="see that it runs and that the user may read the table",
+        ) from problem
+    finally:
+        base.dispose()
+    return read_rows(pa.table({key: _column(cells) for key, cells in rows.items()}), name, **how)
+
+
+def _column(cells: list[Any]) -> pa.Array:
+    """A column of a database; words where it mixes types, as SQLite lets it."""
+    try:
+        return pa.array(cells)
+    except pa.ArrowException:
+        return pa.array([None if cell is None else str(cell) for cell in cells])
+
+
+def _several(words: Sequence[str] | str | None) -> Sequence[str] | None:
+    return [words] if isinstance(words, str) else words
+
+
+def _instant(when: Instant | None) -> int | None:
+    if when is None or isinstance(when, int):
+        return when
+    return parse_instant(when.isoformat() if isinstance(when, datetime) else when)
+
+
+def _some(words: list[str]) -> str:
+    more = f" … ({len(words)} in all)" if len(words) > 8 else ""
+    return ", ".join(words[:8]) + more

@@ -1,0 +1,149 @@
+"""The run `refit`: fit per asset, prove on held-out recent data, ask, promote.
+
+Owns    the way of a set of parameters from history to speaking for its asset.
+Never   promotes what does not beat the incumbent or fails the gold set, whoever asks.
+
+Options: binding (default: the first) · days of history (14) · held_out share (0.25) · every, s, of
+the grid (600) · warm, hours (6) · approve: "person" (default) or "rule".
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gemel.clock import SECOND, format_instant
+from gemel.errors import Invalid, NotFound
+from gemel.flow.desk import WAITING, Desk, Record, Step
+from gemel.flow.fleet import Fleet
+from gemel.flow.history import histories
+from gemel.insight.lifecycle import History, prove, verdict, windows
+from gemel.kernels import gold
+from gemel.kernels.fit import fit
+
+JUDGED = 24.0  # hours of a window that are judged
+
+
+def learn(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
+    """Fit every asset on the older part of its history."""
+    fleet, told = _fleet(desk, run), _options(run)
+    end = int(run["created_at"])
+    start = end - int(told["days"] * 86_400 * SECOND)
+    cut = end - int(told["days"] * told["held_out"] * 86_400 * SECOND)
+    every = float(told["every"])
+    learnt: dict[str, Record] = {}
+    for twin, history in zip(
+        fleet.twins, histories(desk.plan, fleet, desk.lake, start, cut, every), strict=True
+    ):
+        lanes = _windows(history, told)
+        if not lanes.mask.any():
+            continue
+        found = fit(fleet.kernel, lanes)
+        names = list(fleet.kernel.layout.parameters)
+        learnt[twin] = {
+            "parameters": dict(zip(names, found.values[0].tolist(), strict=True)),
+            "stds": dict(zip(names, found.stds[0].tolist(), strict=True)),
+            "rmse": float(found.rmse[0]),
+            "samples": int(found.samples[0]),
+            "not_identified": [n for n, s in zip(names, found.shrink[0], strict=True) if s > 0.8],
+        }
+    if not learnt:
+        raise Invalid(
+            "fit.no_samples",
+            f"binding {fleet.binding.name} has no usable history before {format_instant(cut)}",
+            mend="wait for more of it, or replay a file of history first",
+        )
+    return {"learnt": learnt, "start": start, "cut": cut, "end": end, "kernel": fleet.identity}
+
+
+def judge(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
+    """Challenger against incumbent on the later part, open loop; the gold set for both."""
+    fleet, told = _fleet(desk, run), _options(run)
+    cases = gold.judge(type(fleet.kernel), gold.load(type(fleet.kernel)))
+    recent = histories(
+        desk.plan, fleet, desk.lake, done["learn"]["cut"], done["learn"]["end"], told["every"]
+    )
+    view = {twin["id"]: twin for twin in desk.view().twins}
+    proofs: dict[str, Record] = {}
+    for twin, challenger in done["learn"]["learnt"].items():
+        held = _windows(recent[fleet.row[twin]], told)
+        if not held.mask.any():
+            continue
+        speaking = view[twin]["fleets"][fleet.binding.name]["parameters"]
+        incumbent = np.array([p["value"] for p in speaking.values()])
+        values = np.array(list(challenger["parameters"].values()))
+        proof = prove(fleet.kernel, incumbent, values, held, spread=challenger["rmse"])
+        promoted, reason = verdict(proof, cases)
+        proofs[twin] = {
+            "promote": promoted,
+            "reason": reason,
+            "incumbent_rmse": proof.incumbent_rmse,
+            "challenger_rmse": proof.challenger_rmse,
+            "bias": proof.challenger_bias,
+            "coverage": proof.coverage,
+            "count": proof.count,
+        }
+    return {"proofs": proofs, "gold": [case.case for case in cases if not case.passed]}
+
+
+def ask(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
+    """Wait for a person, unless the run was started with approve = "rule"."""
+    worth = [twin for twin, proof in done["judge"]["proofs"].items() if proof["promote"]]
+    if run["options"].get("approve", "person") == "rule" or not worth:
+        return {"verdict": "approved", "by": "rule", "why": "gold set passed, incumbent beaten"}
+    return {"status": WAITING, "promote": worth, "proofs": done["judge"]["proofs"]}
+
+
+def promote(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
+    """The winners speak from here on: one journal entry an asset, none twice."""
+    if done["ask"]["verdict"] != "approved":
+        return {"promoted": [], "why": done["ask"]["why"]}
+    version = run["id"]
+    promoted = []
+    for twin, proof in done["judge"]["proofs"].items():
+        row = (desk.view().twin(twin) or {})["fleets"][_fleet(desk, run).binding.name]
+        if proof["promote"]:
+            promoted.append(twin)
+            if row["version"] != version:
+                desk.submit("promotion", _promotion(desk, run, done, twin), "runs")
+    return {"promoted": promoted, "version": version, "proofs": done["judge"]["proofs"]}
+
+
+def _promotion(desk: Desk, run: Record, done: dict[str, Record], twin: str) -> Record:
+    learnt = done["learn"]["learnt"][twin]
+    return {
+        "binding": _fleet(desk, run).binding.name,
+        "twin": twin,
+        "parameters": learnt["parameters"],
+        "stds": learnt["stds"],
+        "kernel": done["learn"]["kernel"],
+        "version": run["id"],
+        "by": done["ask"]["by"],
+        "why": done["judge"]["proofs"][twin]["reason"],
+    }
+
+
+def _fleet(desk: Desk, run: Record) -> Fleet:
+    fleets = desk.plan.fleets
+    name = run["options"].get("binding") or next(iter(fleets), "")
+    if name not in fleets:
+        raise NotFound(
+            "binding.unknown",
+            f"there is no binding '{str(name)[:40]}'",
+            where=f"run {run['id']}",
+            mend=f"known are: {', '.join(fleets) or 'none'}",
+        )
+    return fleets[name]
+
+
+def _options(run: Record) -> Record:
+    told: Record = {"days": 14.0, "held_out": 0.25, "every": 600.0, "warm": 6.0}
+    return told | run["options"]
+
+
+def _windows(history: History, told: Record) -> Any:
+    steps = 3600.0 / told["every"]
+    warm, judged = int(told["warm"] * steps), int(JUDGED * steps)
+    return windows([history], told["every"], warm=warm, judged=judged)
+
+
+REFIT: list[tuple[str, Step]] = [("learn", learn), ("judge", judge), ("ask", ask), ("promote", promote)]

@@ -1,0 +1,203 @@
+"""The HTTP server: the application, its errors, and the thread it runs in.
+
+Owns    how an answer and an error look on the wire, the port, and `DATA/server.json`.
+Never   decides anything about the plant: every route asks the host.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from gemel.errors import (
+    Bug,
+    Conflict,
+    Denied,
+    GemelError,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
+from gemel.flow.host import Host
+from gemel.server import live, routes
+from gemel.server.answers import Answer
+from gemel.server.auth import Gate
+
+PORT = 8787
+STATUS: list[tuple[type[GemelError], int]] = [
+    (Invalid, 422),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Denied, 403),
+    (Unavailable, 503),
+    (Bug, 500),
+]
+BROKEN = ("message.json", "message.encoding", "message.depth", "request.json")  # answered 400
+_log = logging.getLogger("gemel.server")
+
+
+def status_of(error: GemelError) -> int:
+    """The HTTP status of an error: by its class, and 400 where the bytes were no JSON."""
+    if error.code in BROKEN:
+        return 400
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
+    """The API of one host."""
+    app = FastAPI(
+        title="Gemel",
+        version="1",
+        summary="The digital twins of one plant.",
+        description=routes.ABOUT,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # it would load its page from another host
+        redoc_url=None,
+        openapi_tags=routes.TAGS,
+        default_response_class=Answer,
+        redirect_slashes=False,
+    )
+    app.state.host = host
+    app.state.stopping = stopping or threading.Event()
+    app.include_router(routes.router, prefix="/api/v1")
+    app.include_router(live.router, prefix="/api/v1")
+    app.add_exception_handler(GemelError, _ours)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(Exception, _crashed)
+
+    def keep(path: str, head: bytes, error: GemelError) -> None:
+        if path == "/api/v1/telemetry":
+            host.refuse(head, error)
+
+    app.add_middleware(Gate, token=host.token, where=str(host.data / "token"), keep=keep)
+    return app
+
+
+def _problem(error: GemelError, status: int | None = None) -> JSONResponse:
+    return JSONResponse(error.as_record(), status or status_of(error))
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, GemelError)
+    return _problem(error)
+
+
+async def _not_valid(request: Request, error: Exception) -> JSONResponse:
+    """A parameter or a body that does not fit its declaration: the first fault, by its place."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "json_invalid":
+        told = first.get("ctx", {}).get("error", "")
+        mend = "send a JSON object with Content-Type: application/json"
+        return _problem(Invalid("request.json", f"the body is not JSON: {told}", mend=mend))
+    mend = "/api/v1/openapi.json says what this route takes"
+    return _problem(Invalid("request.invalid", str(first["msg"]), where=place, mend=mend))
+
+
+async def _no_route(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    path, status = request.url.path[:120], error.status_code
+    problem: GemelError
+    if status == 404:
+        mend = f"there are /api/v1/ {', '.join(routes.NOUNS)}"
+        problem = NotFound("route.unknown", f"there is no {path}", mend=mend)
+    elif status == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        problem = Invalid(
+            "route.method", f"{path} does not take {request.method}", mend=f"use {allowed}"
+        )
+    else:
+        mend = "/api/v1/openapi.json says what this route takes"
+        problem = Invalid("request.invalid", str(error.detail), where=path, mend=mend)
+    return JSONResponse(problem.as_record(), status, headers=error.headers)
+
+
+async def _crashed(request: Request, error: Exception) -> JSONResponse:
+    """Something that must not happen: it is logged whole, and told without its insides."""
+    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    mend = "report it with the traceback in the log; the plant goes on"
+    return _problem(Bug("server.crashed", type(error).__name__, where=request.url.path, mend=mend))
+
+
+class Server:
+    """A server that runs in a thread of its own: `url`, `port`, `stop()`."""
+
+    def __init__(self, host: Host, port: int = PORT) -> None:
+        self._socket = _listen(port)
+        self.port = int(self._socket.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._stopping = threading.Event()
+        config = uvicorn.Config(
+            create_app(host, self._stopping),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            limit_concurrency=200,
+            timeout_graceful_shutdown=3,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="gemel-server", daemon=True
+        )
+        self._file = host.data / "server.json"
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            time.sleep(0.005)
+        _write(self._file, {"url": self.url, "pid": os.getpid()})
+
+    def stop(self) -> None:
+        """Finish the requests in hand, end the live streams, free the port. Twice is once."""
+        self._file.unlink(missing_ok=True)
+        self._stopping.set()
+        self._server.should_exit = True
+        self._thread.join(10.0)
+        self._socket.close()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
+def serve(host: Host, port: int = PORT) -> Server:
+    """Serve a started host on loopback; `port` 0 takes a free one. `server.port_busy` if taken."""
+    return Server(host, port)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as problem:
+        listener.close()
+        raise Unavailable(
+            "server.port_busy",
+            f"port {port} cannot be had: {problem}",
+            mend="choose another: --port 8788, or --port 0 for a free one",
+        ) from None
+    listener.listen(128)
+    return listener
+
+
+def _write(path: Path, body: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(body), encoding="utf-8")
+    partial.replace(path)
+
+

@@ -1,0 +1,149 @@
+"""The gate before every route: whose host, whose token, how many bytes.
+
+Owns    the three refusals that come before any route: foreign host, no token, too large a body.
+Never   looks at what a request wants.
+
+A page of another site can make a browser send requests to 127.0.0.1 under a name of its own (DNS
+rebinding); the host's name is checked first for that reason, the token after it, the body last.
+"""
+
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from anyio import to_thread
+
+from gemel.connect.base import HEAD
+from gemel.errors import Denied, GemelError, Invalid
+
+LIMIT = 8 << 20  # bytes of a request's body
+LINGER = 64 << 20  # bytes of a refused body that are read away, so that the answer is heard
+LINGER_FOR = 2.0  # s, at most
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
+OPEN = ("/api/v1/health",)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Gate:
+    """ASGI middleware. `token` is the plant's; `where` says where a person finds it.
+
+    `keep(path, head, error)` is told of a body that was too large, with its first bytes.
+    """
+
+    def __init__(
+        self, app: App, *, token: str, where: str, keep: Callable[[str, bytes, GemelError], None]
+    ) -> None:
+        self._app, self._token, self._where, self._keep = app, token.encode(), where, keep
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        error, status = self._refusal(scope["path"], headers)
+        if error is not None:
+            await refuse(send, error, status)
+            return
+        told = headers.get(b"content-length", b"0")
+        limit = LIMIT if told.isdigit() and int(told) <= LIMIT else 0  # 0: refused as told
+        body, whole = b"", True
+        if told != b"0" or b"transfer-encoding" in headers:
+            body, whole = await _read(receive, limit)
+        if whole:
+            await self._app(scope, _again(body, receive), send)
+            return
+        error = Invalid(
+            "body.too_large",
+            f"the body has more than {LIMIT >> 20} MiB",
+            mend="send fewer samples at once, or give a large file to a csv or parquet source",
+        )
+        await to_thread.run_sync(self._keep, scope["path"], body[:HEAD], error)
+        await refuse(send, error, 413, receive)
+
+    def _refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[GemelError | None, int]:
+        host = headers.get(b"host", b"").decode("latin-1")
+        if _name(host) not in HOSTS:
+            return Denied(
+                "host.not_local",
+                f"'{host[:80]}' is not a name of this machine's loopback",
+                mend="ask for http://127.0.0.1:PORT; reach it from afar through an SSH tunnel",
+            ), 400
+        if path in OPEN:
+            return None, 0
+        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token):
+            return None, 0
+        return Denied(
+            "auth.no_token",
+            "the token does not fit" if kind else "the request carries no token",
+            mend=f"send 'Authorization: Bearer TOKEN'; the token lies in {self._where}",
+        ), 401
+
+
+def _name(host: str) -> str:
+    """The host without its port; an IPv6 address keeps its brackets."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower()
+
+
+async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:
+    """The body and whether that is all of it; it stops at the first part past the limit."""
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        part, more = message.get("body", b""), message.get("more_body", False)
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            return b"".join(parts), False
+    return b"".join(parts), True
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hand the body that was read to the application, then go on listening."""
+    told = False
+
+    async def replay() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def refuse(
+    send: Send, error: GemelError, status: int, unread: Receive | None = None
+) -> None:
+    """Answer with the problem's record; what is unread is read away after it, up to a bound."""
+    body = json.dumps(error.as_record()).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": unread is not None})
+    if unread is None:
+        return
+    size, until = 0, time.monotonic() + LINGER_FOR
+    while size < LINGER and time.monotonic() < until:
+        message = await unread()
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            break
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

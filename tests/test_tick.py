@@ -1,0 +1,192 @@
+"""The tick is pure: cuts, restarts and copies of it change nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemel.clock import SECOND
+from gemel.flow.fleet import Plan, load_plan
+from gemel.flow.memory import Memory, begin, pack, unpack
+from gemel.flow.outcome import Outcome
+from gemel.flow.tick import tick
+from gemel.plant.truth import BEARING_SIGNALS, START, TURBINE_SIGNALS, SteamHall, demo_faults
+from gemel.records import Batch, Entry
+
+STEAM = Path(__file__).parent.parent / "examples" / "steam" / "plant.toml"
+MINUTE = 60 * SECOND
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return load_plan(STEAM)
+
+
+def calendar() -> list[Entry]:
+    """A service in ten days, and a price for every hour."""
+    service = START + 10 * 86_400 * SECOND
+    bodies = [{"name": "calendar", "instant": service, "twin": twin} for twin in ("st1", "st2")]
+    for hour in range(24):
+        bodies.append({"name": "price", "instant": START + hour * 3600 * SECOND, "value": 55.0})
+    return [Entry("event", "calendar", START, body=body) for body in bodies]
+
+
+def telemetry(hall: SteamHall, minutes: int) -> list[Entry]:
+    """What the hall sends, one entry a minute."""
+    entries = []
+    for _ in range(minutes):
+        hall.step(60.0)
+        turbine, bearing = hall.shown()
+        at = hall.instant
+        rows = [
+            (twin, signal, at, float(value), "")
+            for names, signals, table in (
+                (hall.turbines, TURBINE_SIGNALS, turbine),
+                (hall.bearings, BEARING_SIGNALS, bearing),
+            )
+            for twin, values in zip(names, table, strict=True)
+            for signal, value in zip(signals, values, strict=True)
+            if np.isfinite(value)
+        ]
+        entries.append(Entry("batch", "hall", at + SECOND, batch=Batch.of(rows)))
+    return entries
+
+
+def numbered(entries: list[Entry], first: int = 1) -> list[Entry]:
+    return [
+        Entry(e.kind, e.source, e.received_at, e.position, e.batch, e.body, first + k)
+        for k, e in enumerate(entries)
+    ]
+
+
+def run(plan: Plan, memory: Memory, entries: list[Entry], size: int) -> list[Outcome]:
+    return [tick(plan, memory, entries[k : k + size]) for k in range(0, len(entries), size)]
+
+
+def day(hours: float, faults: bool = True) -> list[Entry]:
+    hall = SteamHall(7, start=START, faults=demo_faults(START) if faults else ())
+    return numbered(calendar() + telemetry(hall, int(hours * 60)))
+
+
+def test_where_a_tick_is_cut_changes_no_bit(plan: Plan) -> None:
+    entries = day(4)
+    digests = []
+    for size in (1, 7, 60, len(entries)):
+        memory = begin(plan)
+        outcomes = run(plan, memory, entries, size)
+        arrays, _ = pack(memory)
+        told = [f for o in outcomes for f in o.findings]
+        digests.append((arrays["bearing.estimate.mean"].tobytes(), str(told), str(memory.books)))
+    assert len(set(digests)) == 1
+
+
+def test_a_snapshot_goes_on_as_if_nothing_had_happened(plan: Plan) -> None:
+    entries = day(6)
+    whole = begin(plan)
+    last = run(plan, whole, entries, 50)[-1]
+    half = begin(plan)
+    run(plan, half, entries[:150], 50)
+    back = unpack(plan, *pack(half))
+    assert run(plan, back, entries[150:], 50)[-1].digest == last.digest
+
+
+def test_a_sick_bearing_is_found_and_a_remedy_is_tried_before_anyone_is_asked(plan: Plan) -> None:
+    memory = begin(plan)
+    outcomes = run(plan, memory, day(22), 60)
+    proposals = [p for o in outcomes for p in o.proposals]
+    assert [p["twin"] for p in proposals][:1] == ["st1-b2"]
+    foreseen = proposals[0]["foreseen"]
+    assert foreseen["without"]["chance"] > 0.1 > foreseen["with"]["chance"]
+    assert len(proposals[0]["alternatives"]) == 4
+    sick = {f["twin"] for o in outcomes for f in o.findings if f["kind"] == "limit_foreseen"}
+    assert sick == {"st1-b2"}
+    truth = SteamHall(7, start=START, faults=demo_faults(START))
+    for _ in range(22 * 60):
+        truth.step(60.0)
+    fleet, row = memory.fleets["bearing"], plan.fleets["bearing"].row["st1-b2"]
+    wear, std = fleet.estimate.mean[row, 1], float(np.sqrt(fleet.estimate.cov[row, 1, 1]))
+    assert abs(wear - truth.wear[row]) < 3 * std + 0.01
+
+
+def test_nothing_is_sent_without_a_verdict_and_once_with_one(plan: Plan) -> None:
+    memory = begin(plan)
+    entries = day(20)
+    outcomes = run(plan, memory, entries, 60)
+    assert all(not o.outbox for o in outcomes)
+    proposal = next(iter(memory.control.proposals.values()))
+    at, sequence = memory.at, memory.sequence
+
+    def verdict(k: int) -> Entry:
+        body = {"proposal": proposal.id, "verdict": "approved", "by": "eva", "why": "yes"}
+        return Entry("verdict", "person", at + k, body=body, sequence=sequence + k)
+
+    first, second = tick(plan, memory, [verdict(1)]), tick(plan, memory, [verdict(2)])
+    assert (len(first.outbox), len(second.outbox)) == (1, 0)
+    assert first.invocations[0]["status"] == "sending"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_rejected_or_expired_proposal_is_never_sent(plan: Plan, late: bool) -> None:
+    memory = begin(plan)
+    run(plan, memory, day(20), 60)
+    proposal = next(iter(memory.control.proposals.values()))
+    at = proposal.expires_at + 1 if late else memory.at + 1
+    body = {
+        "proposal": proposal.id,
+        "verdict": "approved" if late else "rejected",
+        "by": "eva",
+        "why": "no",
+    }
+    outcome = tick(plan, memory, [Entry("verdict", "person", at, "", None, body, 9**9)])
+    assert outcome.outbox == [] and memory.control.invocations == {}
+    assert outcome.proposals[0]["status"] == ("expired" if late else "rejected")
+
+
+def test_a_repair_resets_what_it_names_and_keeps_the_rest(plan: Plan) -> None:
+    memory = begin(plan)
+    run(plan, memory, day(20), 60)
+    row = plan.fleets["bearing"].row["st1-b2"]
+    before = memory.fleets["bearing"].estimate.mean[row].copy()
+    body = {"twin": "st1-b2", "resets": ["wear", "pace"], "by": "eva", "why": "new metal"}
+    entry = Entry("maintenance", "person", memory.at + 1, body=body, sequence=9**9)
+    outcome = tick(plan, memory, [entry])
+    after = memory.fleets["bearing"].estimate.mean[row]
+    assert (after[1], after[2]) == (0.0, 0.0) and before[1] > 0.005
+    assert after[0] == before[0]
+    assert {f["status"] for f in outcome.findings} == {"closed"}
+    assert not any(f.twin == "st1-b2" for f in memory.findings.open.values())
+
+
+def test_the_books_balance_whatever_comes(plan: Plan) -> None:
+    entries = day(1)
+    bad = Batch.of(
+        [
+            ("nobody", "speed", START, 1.0, ""),
+            ("st1", "colour", START, 1.0, ""),
+            ("st1", "speed", START + 60 * MINUTE, float("nan"), ""),
+            ("st1", "speed", START + 60 * MINUTE, 3000.0, "degC"),
+            ("st1", "speed", 0, 3000.0, ""),
+            ("st1", "speed", START + 10**18, 3000.0, ""),
+            ("st1", "speed", START + 60 * MINUTE, 3000.0, ""),
+            ("st1", "speed", START + 60 * MINUTE, 3000.0, ""),
+            ("st1", "speed", START + 60 * MINUTE, 3001.0, ""),
+            ("st1", "speed", START + 1 * MINUTE, 3000.0, ""),
+        ]
+    )
+    entries += numbered([Entry("batch", "odd", START + 61 * MINUTE, batch=bad)], len(entries) + 1)
+    memory = begin(plan)
+    outcome = run(plan, memory, entries, len(entries))[0]
+    book = memory.books["odd"]
+    assert book == {
+        "received": 10, "stored": 1, "duplicate": 1, "correction": 1,
+        "late": 1, "rejected": 6, "dead": 0,
+    }  # fmt: skip
+    codes = [r["code"] for r in outcome.rejects]
+    assert codes == [
+        "sample.unknown_twin",
+        "sample.unknown_signal",
+        "sample.not_a_number",
+        "unit.mismatch",
+        "sample.far_past",
+        "sample.ahead_of_clock",
+    ]
