@@ -18,6 +18,8 @@ from scipy.integrate import solve_ivp
 LIBRARY = Path(__file__).parent.parent / "src" / "gemel" / "kernels" / "library"
 SOURCE = "tests/gold_bearings.py: the same equations solved by SciPy DOP853, rtol = atol = 1e-11"
 
+WORKED = "the worked example of GE's digital-twin starter kit"
+
 ROTOR = {
     "friction": 1.4, "loading": 0.5, "thinning": 0.03, "cooling": 0.11, "outside": 0.4,
     "offset": 0.0,
@@ -67,7 +69,12 @@ def solve(
     y, out = np.array(start), [list(start)]
     for row in rows[1:]:
         found = solve_ivp(
-            lambda _, y, row=row: rates(y, row, p), (0, dt / 3600), y, "DOP853", rtol=1e-11, atol=1e-11
+            lambda _, y, row=row: rates(y, row, p),
+            (0, dt / 3600),
+            y,
+            "DOP853",
+            rtol=1e-11,
+            atol=1e-11,
         )
         y = found.y[:, -1]
         out.append(y.tolist())
@@ -131,9 +138,9 @@ def sets() -> dict[str, dict[str, Any]]:
         "inputs": {"speed": [3000.0] * 4}, "dt": 60, "expect": line, "tolerance": 1e-9,
         "readings": {"temperature": [201.0, 203.0, 208.0, 211.0]},
     }  # fmt: skip
-    worked = "the worked example of GE's digital-twin starter kit"
+    ge_set = {"kernel": "ExpectedTemperature 1.0", "source": WORKED, "cases": [ge]}
     return {
-        "expected_temperature": {"kernel": "ExpectedTemperature 1.0", "source": worked, "cases": [ge]},
+        "expected_temperature": ge_set,
         "rotor_bearing": {"kernel": "RotorBearing 1.0", "source": SOURCE, "cases": rotor_cases},
         "generator_bearing": {
             "kernel": "GeneratorBearing 1.0", "source": SOURCE, "cases": generator_cases,

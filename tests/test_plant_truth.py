@@ -153,8 +153,8 @@ def test_history_is_wide_csv_with_one_row_a_twin_and_instant(tmp_path: Path) -> 
     lines = path.read_text().splitlines()
     head = lines[0].replace('"', "").split(",")
     assert head[:3] == ["twin", "time", "speed"] and head[-1] == "oil_inlet"
-    assert lines[1].startswith("st1,2017-01-08T12:10:00Z,") and len(lines) == 721
-    assert lines[-1].split(",")[1] == "2017-01-09T00:00:00Z"
+    assert lines[1].startswith("st1,2017-04-02T12:10:00Z,") and len(lines) == 721
+    assert lines[-1].split(",")[1] == "2017-04-03T00:00:00Z"
 
 
 def test_the_twin_tracks_wear_it_never_sees_and_its_innovations_are_calibrated() -> None:

@@ -50,6 +50,7 @@ class PacedClock:
     def __init__(self, start: int, speed: float) -> None:
         self.start, self.speed = start, speed
         self._origin = time.monotonic_ns()
+        self.wall = time.time_ns()  # of `start`: what another process needs to agree on the time
 
     def now(self) -> int:
         return self.start + int((time.monotonic_ns() - self._origin) * self.speed)

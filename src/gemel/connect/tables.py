@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import numpy as np
 import polars as pl
@@ -93,6 +94,13 @@ class TableFile:
         self.path = Path(self.path)
         if self.held is None:
             self._look()
+        if self.time_zone is not None and self.time_zone not in available_timezones():
+            raise Invalid(
+                "file.time_zone",
+                f"'{self.time_zone}' is not a time zone I know",
+                where=str(self.path),
+                mend='give a name of the tz database, for example "UTC" or "Europe/Paris"',
+            )
         self.header = self._names()
         ours = "instant" in self.header and "time" not in {*self.header, *self.columns}
         self.time = "instant" if ours else self._need("time")
@@ -305,10 +313,10 @@ class TableFile:
     def _zoned(self, naive: pl.Series, all_naive: bool) -> pl.Series:
         """Times without a zone, in the declared zone; none where that hour is not one instant."""
         if self.time_zone is not None:
-            local = naive.dt.replace_time_z_one(
+            local = naive.dt.replace_time_zone(
                 self.time_zone, ambiguous="null", non_existent="null"
             )
-            return local.dt.convert_time_z_one("UTC")
+            return local.dt.convert_time_zone("UTC")
         if all_naive:
             raise Invalid(
                 "file.naive_time",

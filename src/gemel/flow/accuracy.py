@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from gemel.clock import SECOND, parse_instant
-from gemel.errors import Invalid, NotFound
+from gemel.connect.files import read_table
+from gemel.connect.tables import TableFile
+from gemel.errors import NotFound
 from gemel.insight.lifecycle import History, runs, windows
 from gemel.kernels.base import Kernel
 from gemel.kernels.fit import Fit, Loss, Prior, Windows, fit, natural, pooled, prior_of, simulate
@@ -55,7 +57,7 @@ class Target:
     """One sensor: its kernel, the line's speed, how its history is cut, and its bars."""
 
     binding: str
-    column: str
+    column: str  # the farm's name of the sensor
     kernel: type[Kernel]
     speed: str
     warm: int
@@ -69,6 +71,7 @@ TARGETS = (
     Target("generator-bearing-1", "Db1t", GeneratorBearing, "generator_speed", 72, 144, 2.0, 0.5),
     Target("generator-bearing-2", "Db2t", GeneratorBearing, "generator_speed", 72, 144, 2.4, 0.65),
 )
+COLUMNS = INPUTS | {target.binding: target.column for target in TARGETS}
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ class Turbine:
     signals: dict[str, Floats]
     settled: Bools
 
-    def running(self, column: str) -> Bools:
+    def running(self, sensor: str) -> Bools:
         """Rows that count for a sensor; the rest are standstills and sensor faults."""
-        reading = self.signals[column]
+        reading = self.signals[sensor]
         with np.errstate(invalid="ignore"):
             sound = (self.signals["raw_ambient"] < 45.0) & (reading < 120.0)
             return np.asarray(self.settled & (self.signals["generator_speed"] > 540.0) & sound)
@@ -151,69 +154,71 @@ def write_fitted(table: dict[str, Any], folder: Path) -> Path:
 def print_table(table: dict[str, Any], console: Console | None = None) -> None:
     """The table for people."""
     console = console or Console()
-    dates = table["rules"]
-    title = f"Root mean square error, degC: fitted before {dates['split'][:10]}, judged after"
-    shown = Table(title=title)
-    heads = ("sensor", "turbine", "rows", "spread", "line", "ridge", "ours", "ours/line", "bar", "")
-    for head in heads:
-        shown.add_column(head, justify="left" if head in ("sensor", "turbine", "") else "right")
+    split = table["rules"]["split"][:10]
+    title = f"Root mean square error, degC: fitted before {split}, judged after"
+    shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("sensor", no_wrap=True)
+    for head in ("rows", "spread", "line", "ridge", "ours", "ratio"):
+        shown.add_column(head, justify="right", no_wrap=True)
+    shown.add_column("bar")
     for total in table["pooled"]:
-        for row in (row for row in table["turbines"] if row["sensor"] == total["sensor"]):
-            shown.add_row(row["sensor"], row["turbine"], *_cells(row), "", row["note"])
-        bar = f"{total['bar']:.1f}, {total['bar_ratio']:.2f}"
+        bar = f"≤ {total['bar']:.1f}, {total['bar_ratio']:.2f} "
         says = "[green]holds[/]" if total["holds"] else "[bold red]MISSED[/]"
-        shown.add_row(total["sensor"], "pooled", *_cells(total), bar, says, style="bold")
+        shown.add_row(total["sensor"], *_cells(total), bar + says, style="bold")
+        for row in (row for row in table["turbines"] if row["sensor"] == total["sensor"]):
+            shown.add_row(f"  {row['turbine']}", *_cells(row), row["note"])
         shown.add_section()
     console.print(shown)
+    console.print("line: slope · speed + intercept; ratio: ours / line; bold: pooled over turbines")
 
 
 def read_turbines(folder: Path) -> list[Turbine]:
     """Every turbine of a folder (or file) of Parquet or CSV with the farm's column names.
 
-    Raises `accuracy.no_data` or `accuracy.no_column`.
+    Raises `accuracy.no_data`, or what `gemel.connect` says of a file it cannot read.
     """
-    frame = _read(folder)
-    frame = frame.rename({c: c.removesuffix("_avg") for c in frame.columns})
-    wanted = [*INPUTS.values(), *(t.column for t in TARGETS)]
-    missing = [name for name in ("turbine", "time", *wanted) if name not in frame.columns]
-    if missing:
-        raise Invalid(
-            "accuracy.no_column",
-            f"it has no column {', '.join(missing)}",
-            where=folder.name,
-            mend=f"needed are: turbine time {' '.join(wanted)} (with or without _avg)",
-        )
-    if frame.schema["time"] == pl.String:
-        frame = frame.with_columns(pl.col("time").str.to_datetime(time_zone="UTC"))
-    frame = frame.with_columns(pl.col(wanted).cast(pl.Float64), pl.col("time").dt.epoch("ns"))
-    frame = frame.sort("turbine", "time").unique(["turbine", "time"], maintain_order=True)
-    return [
-        _turbine(str(name[0]), part)
-        for name, part in frame.group_by("turbine", maintain_order=True)
-    ]
+    batches = [read_table(path, **_how(path)) for path in _files(folder)]
+    twin, signal, instant, value = (
+        np.concatenate([getattr(batch, column) for batch in batches])
+        for column in ("twin", "signal", "instant", "value")
+    )
+    turbines = []
+    for name in np.unique(twin):
+        own = twin == name
+        moments = np.unique(instant[own])
+        signals = {}
+        for meaning in COLUMNS:
+            here = own & (signal == meaning)
+            signals[meaning] = np.full(len(moments), np.nan)
+            signals[meaning][np.searchsorted(moments, instant[here])] = value[here]
+        turbines.append(_turbine(str(name), moments, signals))
+    return turbines
 
 
-def _read(folder: Path) -> pl.DataFrame:
-    files = [folder] if folder.is_file() else []
+def _files(folder: Path) -> list[Path]:
+    found = [folder] if folder.is_file() else []
     for place in (folder, folder / "data"):
         for pattern in ("*.parquet", "*.csv"):
-            files = files or sorted(place.glob(pattern))
-    if not files:
+            found = found or sorted(place.glob(pattern))
+    if not found:
         raise NotFound(
             "accuracy.no_data",
             "there is no Parquet or CSV file of 10-minute turbine data",
             where=folder.name,
             mend="give the folder of the data, for example examples/wind",
         )
-    parts = [pl.read_parquet(f) if f.suffix == ".parquet" else pl.read_csv(f) for f in files]
-    return pl.concat(parts, how="vertical_relaxed")
+    return found
 
 
-def _turbine(name: str, part: pl.DataFrame) -> Turbine:
-    """Columns by meaning. An impossible ambient is a sensor fault: the last sound one is held."""
-    instant = part["time"].to_numpy().astype(np.int64)
-    signals = {meaning: _column(part, source) for meaning, source in INPUTS.items()}
-    signals |= {t.column: _column(part, t.column) for t in TARGETS}
+def _how(path: Path) -> dict[str, Any]:
+    """How to read a file: our names of its columns, with or without the source's `_avg`."""
+    mean = "_avg" if "Ws_avg" in TableFile(path).header else ""
+    columns = {meaning: column + mean for meaning, column in COLUMNS.items()}
+    return {"columns": {"twin": "turbine"} | columns, "signals": list(COLUMNS)}
+
+
+def _turbine(name: str, instant: Instants, signals: dict[str, Floats]) -> Turbine:
+    """Mark unbroken history. An impossible ambient is a sensor fault: the last sound one holds."""
     signals["raw_ambient"] = signals["ambient"]
     sound = ~(signals["ambient"] >= 45.0)
     last = np.maximum.accumulate(np.where(sound, np.arange(len(sound)), 0))
@@ -229,10 +234,6 @@ def _turbine(name: str, part: pl.DataFrame) -> Turbine:
     return Turbine(name, instant, signals, settled)
 
 
-def _column(part: pl.DataFrame, name: str) -> Floats:
-    return part[name].fill_null(float("nan")).to_numpy().astype(np.float64)
-
-
 def _learn(target: Target, turbines: list[Turbine], rules: Rules) -> Learned:
     """Fit turbine by turbine; one with little history leans on its sisters, one with none is them.
 
@@ -241,7 +242,7 @@ def _learn(target: Target, turbines: list[Turbine], rules: Rules) -> Learned:
     kernel = target.kernel()
     counts, histories = [], []
     for turbine in turbines:
-        rows = turbine.running(target.column) & (turbine.instant < rules.split)
+        rows = turbine.running(target.binding) & (turbine.instant < rules.split)
         counts.append(int(rows.sum()))
         newest = turbine.instant[rows].max() if rows.any() else rules.split
         weight = rows.astype(float) * np.exp(np.minimum(turbine.instant - newest, 0) / YEAR)
@@ -281,7 +282,7 @@ def _fit(kernel: Kernel, cut: Windows, assets: Any, prior: Prior | None = None) 
 
 def _history(target: Target, turbine: Turbine, weight: Floats) -> History:
     inputs = np.stack([turbine.signals[n] for n in target.kernel.layout.inputs], axis=1)
-    readings = turbine.signals[target.column][:, None]
+    readings = turbine.signals[target.binding][:, None]
     return History(turbine.instant, inputs, readings, weight[:, None])
 
 
@@ -291,7 +292,7 @@ def _errors(
     """Residuals on the judged rows of every turbine, by way: spread, line, ridge, ours."""
     before, judged = [], []
     for turbine in turbines:
-        rows = turbine.running(target.column)
+        rows = turbine.running(target.binding)
         before.append(rows & (turbine.instant < rules.split))
         after = (turbine.instant >= rules.judge_from) & (turbine.instant < rules.judge_to)
         judged.append(rows & after)
@@ -299,7 +300,7 @@ def _errors(
     everyone = [k for k in range(len(turbines)) if before[k].any()]
     out = []
     for k, turbine in enumerate(turbines):
-        reading = turbine.signals[target.column][judged[k]]
+        reading = turbine.signals[target.binding][judged[k]]
         taught = [k] if before[k].sum() > len(INPUTS) else everyone
         told = [(turbines[j], before[j]) for j in taught]
         mean = reading.mean() if len(reading) else 0.0
@@ -342,7 +343,7 @@ def _line(target: Target, told: Taught, turbine: Turbine, rows: Bools) -> Floats
         slope, intercept = ExpectedTemperature.typical()
         return np.asarray(slope * speed + intercept)
     x = np.concatenate([t.signals[target.speed][r] for t, r in told])
-    y = np.concatenate([t.signals[target.column][r] for t, r in told])
+    y = np.concatenate([t.signals[target.binding][r] for t, r in told])
     slope, intercept = np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), y, rcond=None)[0]
     return np.asarray(slope * speed + intercept)
 
@@ -353,7 +354,7 @@ def _ridge(target: Target, told: Taught, turbine: Turbine, rows: Bools) -> Float
     if not told:
         return np.full(len(features), np.nan)
     x = np.concatenate([_features(t, r) for t, r in told])
-    y = np.concatenate([t.signals[target.column][r] for t, r in told])
+    y = np.concatenate([t.signals[target.binding][r] for t, r in told])
     scale = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     x = x / scale
     penalty = 10.0 * np.eye(x.shape[1])

@@ -92,7 +92,11 @@ def _findings(findings: list[dict[str, Any]], tick: int) -> pa.Table:
         name: pa.array([str(f[name]) for f in findings], pa.string())
         for name in ("id", "kind", "twin", "binding", "subject", "severity", "status", "text")
     }
-    columns["instant"] = pa.array([f["instant"] for f in findings], pa.int64())
+    for name in ("instant", "closed_at"):
+        columns[name] = pa.array([f[name] for f in findings], pa.int64())
+    for name in ("statistic", "threshold"):
+        columns[name] = pa.array([f[name] for f in findings], pa.float64())
+    columns["evidence"] = pa.array([json.dumps(f["evidence"]) for f in findings], pa.string())
     columns["tick"] = pa.array([tick] * len(findings), pa.int64())
     return pa.table(columns)
 

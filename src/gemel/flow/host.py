@@ -16,6 +16,7 @@ from gemel.clock import SECOND, Clock, ManualClock, PacedClock, WallClock
 from gemel.connect.base import Source, dead_letter
 from gemel.connect.broker import EmbeddedBroker
 from gemel.connect.decode import Decoded, decode_telemetry
+from gemel.connect.mqtt import Address
 from gemel.errors import (
     Bug,
     Conflict,
@@ -63,6 +64,7 @@ class Host:
         last = self.ledger.last()
         self.clock = clock or clock_of(plan, last.at if last else 0)
         self.broker: EmbeddedBroker | None = None
+        self.broker_address: Address | None = None
         self.failure: GemelError | None = None
         self._stop, self._drained = threading.Event(), threading.Event()
         self._applied = threading.Condition()
@@ -77,7 +79,7 @@ class Host:
     def start(self) -> "Host":
         """Recover, then run sources, loop and runs in threads of their own."""
         made = connect(self.plan, self.data)
-        self.broker = made.broker
+        self.broker, self.broker_address = made.broker, made.address
         self.loop = Loop(
             self.plan,
             self.journal,

@@ -33,6 +33,7 @@ class Connectors:
     events: list[Source] = field(default_factory=list)
     sinks: dict[str, Sink] = field(default_factory=dict)
     broker: EmbeddedBroker | None = None
+    address: Address | None = None
 
 
 def connect(plan: Plan, data: Path) -> Connectors:
@@ -64,6 +65,7 @@ def _mqtt(spec: SourceSpec, data: Path, made: Connectors) -> None:
     topic = str(spec.options.get("topic", "+/telemetry"))
     if spec.options.get("embedded"):
         made.broker, address = embedded(data)
+        made.address = address
     elif "url" in spec.options:
         address, path = parse_url(str(spec.options["url"]))
         topic = path or topic

@@ -149,15 +149,24 @@ def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
 
 
 def join(own: dict[str, Any], included: list[dict[str, Any]]) -> dict[str, Any]:
-    """One plant out of several: own [plant], everybody's interfaces, twins, bindings and the rest."""
+    """One plant out of several: own [plant], everybody's interfaces, twins, bindings and the rest.
+
+    What two files name alike, the including one says.
+    """
     joined = {**own, "value": dict(own.get("value", {}))}
     for other in included:
         for table in _TABLES:
             joined[table] = {**other.get(table, {}), **joined.get(table, {})}
         for table in _LISTS:
-            joined[table] = [*joined.get(table, []), *other.get(table, [])]
+            mine = joined.get(table, [])
+            names = {_name(item) for item in mine}
+            joined[table] = [*mine, *(i for i in other.get(table, []) if _name(i) not in names)]
         joined["value"] = {**other.get("value", {}), **joined["value"]}
     return joined
+
+
+def _name(item: dict[str, Any]) -> Any:
+    return item.get("name", item.get("id"))
 
 
 def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:

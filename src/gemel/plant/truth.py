@@ -20,7 +20,7 @@ from gemel.clock import SECOND, parse_instant
 from gemel.errors import Invalid
 from gemel.records import Floats
 
-START = parse_instant("2017-01-09T00:00:00Z")
+START = parse_instant("2017-04-03T00:00:00Z")
 FAULTS = {
     "wear": 70.0,  # how many times faster the bearing wears
     "cooler_fouling": 0.6,  # share of the oil cooler's effect lost, growing over two days

@@ -30,7 +30,7 @@ from gemel.errors import (
 )
 from gemel.flow.host import Host
 from gemel.server import live, routes
-from gemel.server.answers import Answer
+from gemel.server.answers import BROKEN, Answer
 from gemel.server.auth import Gate
 
 PORT = 8787
@@ -42,7 +42,6 @@ STATUS: list[tuple[type[GemelError], int]] = [
     (Unavailable, 503),
     (Bug, 500),
 ]
-BROKEN = ("message.json", "message.encoding", "message.depth", "request.json")  # answered 400
 _log = logging.getLogger("gemel.server")
 
 
@@ -199,5 +198,3 @@ def _write(path: Path, body: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(body), encoding="utf-8")
     partial.replace(path)
-
-

@@ -124,9 +124,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def refuse(
-    send: Send, error: GemelError, status: int, unread: Receive | None = None
-) -> None:
+async def refuse(send: Send, error: GemelError, status: int, unread: Receive | None = None) -> None:
     """Answer with the problem's record; what is unread is read away after it, up to a bound."""
     body = json.dumps(error.as_record()).encode()
     headers = [

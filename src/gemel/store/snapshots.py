@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ class Snapshots:
             path = self.folder / f"{tick}.npz"
             try:
                 arrays, book = _load(path, tick)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+            except Exception as problem:  # damage shows in a dozen ways: zip, zlib, NumPy, JSON
                 _log.warning("snapshot %s is damaged and was passed over: %s", path, problem)
                 continue
             return tick, arrays, book
@@ -119,7 +118,7 @@ def _content(tick: int, arrays: Arrays, book: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(path: Path, tick: int) -> tuple[Arrays, dict[str, Any]]:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         head = json.loads(archive["book"].tobytes())
         arrays = {name: archive[f"array.{i}"] for i, name in enumerate(head["names"])}
     if head["tick"] != tick or head["sha256"] != _checksum(arrays, head["book"]):

@@ -51,11 +51,11 @@ class GeneratorBearing(Kernel):
     version: ClassVar[str] = "1.0"
     max_step: ClassVar[float] = 600.0  # s; the fastest lag is the probe's, about 360 s
 
-    bearing = state("degC", start=45.0, start_std=5.0, noise=0.01)
-    stator = state("degC", start=55.0, start_std=8.0, noise=0.05)
+    bearing = state("degC", start=45.0, start_std=5.0, noise=0.022)
+    stator = state("degC", start=55.0, start_std=8.0, noise=0.35)
     air = state("degC", start=25.0, start_std=1.0, noise=0.005)
-    probe = state("degC", start=45.0, start_std=5.0, noise=0.01)
-    excess = state("K", start=0.0, start_std=2.0, noise=0.005)
+    probe = state("degC", start=45.0, start_std=5.0, noise=0.005)
+    excess = state("K", start=0.0, start_std=2.0, noise=0.003)
 
     generator_speed = signal("rpm", max_age=1800)
     power = signal("kW", max_age=1800)
@@ -80,7 +80,7 @@ class GeneratorBearing(Kernel):
     offset = parameter("K", typical=3.0, spread=1.5, bounds=(-5.0, 12.0))
     probe_lag = parameter("h", typical=0.1, spread=0.3, scale="log", bounds=(0.08, 0.4))
 
-    temperature = sensor("degC", noise=0.15)
+    temperature = sensor("degC", noise=0.05)
 
     def initial(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """Begin warm over the nacelle in the measure that it turns."""

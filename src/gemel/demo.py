@@ -1,0 +1,134 @@
+"""The demo: real wind turbines replayed, a steam hall that obeys, one loop from data to command.
+
+Owns    what `gemel demo` sets up: history, fits, the plant's own process, the server.
+Never   takes another way than a user's plant would: same sources, same tick, same ledger.
+"""
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gemel.clock import ManualClock, PacedClock, format_instant
+from gemel.errors import NotFound, Unavailable
+from gemel.flow.fleet import Plan, load_plan
+from gemel.flow.host import Host
+from gemel.graph.plantfile import SourceSpec
+from gemel.plant.simulator import PlantConfig, history, run_plant
+from gemel.plant.truth import START
+
+DAYS = 8.0  # of history before the demo begins
+Say = Callable[[str], None]
+
+
+def examples() -> Path:
+    """The examples' folder: of the installed package, or of the checkout."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "examples", here.parents[1] / "examples"):
+        if (folder / "demo" / "plant.toml").exists():
+            return folder
+    raise NotFound("demo.no_examples", "the examples are not there", mend="reinstall gemel")
+
+
+def begin(data: Path, speed: float, say: Say) -> Host:
+    """A running host on the demo's plant; the first time with history replayed and fits made."""
+    plan = load_plan(examples() / "demo" / "plant.toml")
+    data.mkdir(parents=True, exist_ok=True)
+    if not (data / "ready").exists():
+        _learn(plan, data, say)
+        (data / "ready").touch()
+    clock = {**plan.plant.clock, "speed": speed}
+    host = Host(replace(plan, plant=replace(plan.plant, clock=clock)), data)
+    return host.start()
+
+
+def plant_process(host: Host) -> SpawnProcess:
+    """The steam hall in a process of its own, on the host's clock, over MQTT."""
+    clock, address = host.clock, host.broker_address
+    assert isinstance(clock, PacedClock) and address is not None
+    config = PlantConfig(
+        host.data,
+        address,
+        at=clock.start,
+        wall=clock.wall,
+        speed=clock.speed,
+    )
+    process = multiprocessing.get_context("spawn").Process(
+        target=run_plant, args=(config,), name="gemel-plant", daemon=True
+    )
+    process.start()
+    return process
+
+
+def _learn(plan: Plan, data: Path, say: Say) -> None:
+    """Replay the history as fast as the machine can, then fit and prove every bearing."""
+    say("writing 8 days of the steam hall's history")
+    path = _history(plan, data)
+    sources = {
+        name: spec for name, spec in plan.plant.sources.items() if spec.options.get("ahead")
+    }
+    sources["history"] = SourceSpec("history", "csv", {"path": str(path)})
+    past = replace(plan.plant, sources=sources, clock={"kind": "data"}, triggers=[], policies=[])
+    say("replaying it through the same path that live telemetry takes")
+    with Host(replace(plan, plant=past), data, clock=ManualClock()) as host:
+        _until(host.wait, host)
+        say(f"it is {format_instant(host.view().at)}: fitting every steam bearing on its history")
+        _refit(host, say)
+
+
+def _refit(host: Host, say: Say) -> None:
+    """Fit on the older part, prove on the later, promote by rule."""
+    options = {"binding": "bearing", "days": DAYS, "approve": "rule"}
+    run = host.start_run("refit", options, started_by="demo")
+    ended = threading.Event()
+    while (record := host.ledger.run(run["id"]) or run)["status"] == "running":
+        ended.wait(0.05)
+    promoted = record["result"].get("promoted", [])
+    say(f"{run['id']}: {len(promoted)} of 8 fits beat the fleet's typical values and speak now")
+
+
+def _until(done: Callable[[float], bool], host: Host) -> None:
+    while not done(0.2):
+        pass
+    if host.failure is not None:
+        raise host.failure
+
+
+def _history(plan: Plan, data: Path) -> Path:
+    """Steam history and the wind rows before the demo's start, one wide file in order of time."""
+    steam_path, path = data / "steam-history.csv", data / "history.csv"
+    history(steam_path, DAYS, end_at=START, every=600.0)
+    steam = pl.read_csv(steam_path).with_columns(pl.col("time").str.to_datetime(time_zone="UTC"))
+    joined = pl.concat([steam, _wind_before(plan)], how="diagonal").sort("time", maintain_order=True)
+    stamp = pl.col("time").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    joined.with_columns(stamp).write_csv(path)
+    steam_path.unlink()
+    return path
+
+
+def _wind_before(plan: Plan) -> pl.DataFrame:
+    """The wind rows of the last days before the start, with our names."""
+    options: dict[str, Any] = plan.plant.sources["turbines"].options
+    columns = {theirs: ours for ours, theirs in options.get("columns", {}).items()}
+    table = pl.read_parquet(options["path"]).rename(columns)
+    when = pl.col("time").dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    start = pl.lit(format_instant(START)).str.to_datetime(time_zone="UTC")
+    table = table.with_columns(when)
+    recent = (pl.col("time") <= start) & (pl.col("time") > start - pl.duration(days=4))
+    return table.filter(recent)
+
+
+def stop(process: SpawnProcess | None, host: Host) -> None:
+    """The plant first, so that nothing it says is missed; then the host."""
+    if process is not None and process.is_alive():
+        process.terminate()
+        process.join(10)
+        if process.is_alive():
+            process.kill()
+            raise Unavailable("demo.plant", "the plant did not stop", mend="start the demo again")
+    host.stop()

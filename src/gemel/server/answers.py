@@ -1,0 +1,98 @@
+"""How a record looks on the wire: instants as ISO 8601, nothing that JSON has no word for.
+
+Owns    the wording of instants, the pages of a list, and reading the two times of a question.
+Never   changes a number.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from fastapi.responses import JSONResponse
+
+from gemel.clock import SECOND, format_instant, parse_instant
+from gemel.errors import Invalid
+
+INSTANTS = frozenset(
+    "at instant start end created_at expires_at closed_at sent_at done_at ended_at decided_at"
+    " confirm_by received_at deadline cut".split()
+)
+BROKEN = ("message.json", "message.encoding", "message.depth", "request.json")  # answered 400
+DAY = 86_400 * SECOND
+EARLIEST = 10**15  # ns; below this (the twelfth day of 1970) a number is no instant of a plant
+
+
+def worded(record: Any) -> Any:
+    """A record with its instants as ISO 8601 (0 becomes null), its NaN and infinities as null."""
+    if isinstance(record, dict):
+        return {key: _entry(key, value) for key, value in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [worded(item) for item in record]
+    if isinstance(record, np.generic):
+        record = record.item()
+    if isinstance(record, float) and not np.isfinite(record):
+        return None
+    return record
+
+
+def _entry(key: str, value: Any) -> Any:
+    if key in INSTANTS and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return format_instant(int(value)) if value > EARLIEST else (None if not value else value)
+    return worded(value)
+
+
+class Answer(JSONResponse):
+    """JSON of a record, instants worded."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(worded(content), separators=(",", ":"), allow_nan=False).encode()
+
+
+def page(
+    rows: list[dict[str, Any]], limit: int, after: str | None, key: Callable[[Any], str]
+) -> dict[str, Any]:
+    """`limit` rows that follow the one whose key is `after`; `next` is null at the end."""
+    start = 0
+    if after is not None:
+        places = [k for k, row in enumerate(rows) if key(row) == after]
+        if not places:
+            raise Invalid(
+                "page.unknown_after",
+                f"there is nothing with the key '{after[:80]}' in this list",
+                mend="take `after` from `next` of the page before, and ask with the same filters",
+            )
+        start = places[0] + 1
+    part = rows[start : start + limit]
+    more = start + limit < len(rows)
+    return {"items": part, "next": key(part[-1]) if more and part else None}
+
+
+def ordered(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
+    """Rows by a field; a leading minus turns the order round. Null comes last, either way."""
+    name, back = sort.removeprefix("-"), sort.startswith("-")
+    there = [row for row in rows if row.get(name) is not None]
+    there.sort(key=lambda row: row[name], reverse=back)
+    return there + [row for row in rows if row.get(name) is None]
+
+
+def read_valid(text: str | None, at: int) -> tuple[int | None, int | None, bool]:
+    """`START/END` (an open side is ..) or one instant → (start, end, is it one instant?).
+
+    Without it: the day before `at`.
+    """
+    if text is None:
+        return at - DAY, at + 1, False
+    if "/" not in text:
+        return None, parse_instant(text) + 1, True
+    start, _, end = text.partition("/")
+    low = None if start in ("", "..") else parse_instant(start)
+    high = None if end in ("", "..") else parse_instant(end)
+    if low is not None and high is not None and high <= low:
+        raise Invalid(
+            "time.span",
+            "the span ends before it starts",
+            where=text[:80],
+            mend="write valid=START/END with START before END; .. leaves a side open",
+        )
+    return low, high, False

@@ -1,0 +1,200 @@
+"""What the OpenAPI document says of each route: its tag, its summary, an answer by example.
+
+Owns    the examples and the words of the document.
+Never   is needed for an answer: it only describes them.
+"""
+
+from typing import Any
+
+ABOUT = """\
+Every request but `GET /api/v1/health` carries `Authorization: Bearer TOKEN`; the token lies in
+`DATA/token`. Instants are ISO 8601 in UTC. Every number that was estimated carries its standard
+deviation; a time to a limit is quantiles and the share of paths that reached it.
+
+A list is `{items, next, at, tick}`: ask again with `after=next` for the next page. Two times can
+be asked for: `valid` (when it holds) and `known_at` (what was known then).
+
+An error is `{code, message, where, mend, explain}`; `gemel explain CODE` knows every code."""
+
+TAGS = [
+    {"name": "state", "description": "What the twins believe now."},
+    {"name": "history", "description": "What was measured and believed, at any two times."},
+    {"name": "insight", "description": "What is worth attention."},
+    {"name": "control", "description": "What is proposed, decided, sent and confirmed."},
+    {"name": "telemetry", "description": "Data in, and the books that account for it."},
+    {"name": "runs", "description": "Longer work: fits, reports, watches."},
+]
+
+_AT = "2017-01-14T06:00:00Z"
+_PROBLEM = {
+    "code": "twin.unknown",
+    "message": "there is no twin 'st9'",
+    "where": "",
+    "mend": "GET /api/v1/twins lists them",
+    "explain": "gemel explain twin.unknown",
+}
+_BOOK = {
+    "received": 61_003,
+    "stored": 60_990,
+    "duplicate": 11,
+    "correction": 0,
+    "late": 0,
+    "rejected": 1,
+    "dead": 1,
+}
+_RUL = {
+    "mode": "worn out",
+    "quantiles": {"0.05": 267_840.0, "0.5": 362_880.0, "0.95": 518_400.0},
+    "reached": 0.97,
+    "horizon": 1_209_600.0,
+    "scenario": "usual day",
+}
+_FLEET = {
+    "kernel": "JournalBearing 1.0 5f0c…",
+    "version": "typical",
+    "instant": _AT,
+    "in_step": True,
+    "nis": 1.04,
+    "states": {"wear": {"mean": 0.31, "std": 0.02, "unit": "1"}},
+    "sensors": {
+        "metal_temperature": {"measured": 81.2, "foreseen": 81.0, "std": 0.4, "unit": "degC"}
+    },
+    "health": {"worn out": {"index": 0.69, "std": 0.02}},
+    "rul": [_RUL],
+}
+_TWIN = {
+    "id": "st1-b2",
+    "interface": "Bearing",
+    "links": {"part_of": "st1"},
+    "latest": {"oil_flow": {"value": 35.1, "unit": "L/min", "instant": _AT, "quality": "good"}},
+    "fleets": {"bearing": _FLEET},
+    "findings": ["F-000001"],
+    "worst": 0.69,
+}
+_FINDING = {
+    "id": "F-000001",
+    "kind": "limit_foreseen",
+    "twin": "st1-b2",
+    "subject": "worn out",
+    "instant": _AT,
+    "severity": "warning",
+    "statistic": 0.97,
+    "threshold": 0.5,
+    "text": "'worn out' is foreseen in 4.2 d (3.1 d to 6.0 d)",
+    "status": "open",
+}
+_PROPOSAL = {
+    "id": "P-000001",
+    "policy": "protect the bearing",
+    "twin": "st1-b2",
+    "command": "set_oil_flow",
+    "argument": 55.0,
+    "answers": ["F-000001"],
+    "foreseen": {
+        "without": {"chance": 0.97},
+        "with": {"chance": 0.04},
+        "saving": {"mean": 61_000.0, "low": 58_000.0, "high": 64_000.0, "currency": "EUR"},
+    },
+    "cost": {"currency": "EUR", "mean": 120.0},
+    "expires_at": "2017-01-15T06:00:00Z",
+    "status": "open",
+}
+_INVOCATION = {
+    "id": "I-000001",
+    "proposal": "P-000001",
+    "twin": "st1-b2",
+    "command": "set_oil_flow",
+    "argument": 55.0,
+    "status": "confirmed",
+    "by": "M. Keller",
+    "why": "cheaper than the outage",
+}
+_RUN = {
+    "id": "R-000001",
+    "definition": "refit",
+    "started_by": "request by M. Keller",
+    "status": "waiting",
+    "waits_for": "ask",
+}
+
+
+def _items(row: dict[str, Any]) -> dict[str, Any]:
+    return {"items": [row], "next": None, "at": _AT, "tick": 7201}
+
+
+_MAINTENANCE = {"twin": "st1-b2", "resets": ["wear"], "by": "M. Keller", "why": "new shells"}
+_SAVED = {"mean": 61_000.0, "low": 58_000.0, "high": 64_000.0, "proposals": 1, "without_a_price": 0}
+_SAMPLE = {"twin": "st1", "signal": "speed", "instant": _AT, "value": 3000.0}
+_ESTIMATE = {"twin": "st1-b2", "binding": "bearing", "name": "wear", "mean": 0.31, "std": 0.02}
+
+# noun: (tag, an answer by example, the statuses of errors it may give)
+_SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
+    "status": ("state", {"plant": "steam-hall", "at": _AT, "tick": 7201, "running": True}, ()),
+    "twins": ("state", _items(_TWIN), (422,)),
+    "twin": ("state", _TWIN, (404,)),
+    "why": ("state", {"twin": "st1-b2", "samples": {}, "fleets": {"bearing": _FLEET}}, (404,)),
+    "fleets": ("state", _items({"binding": "bearing", "rows": 8, "in_step": 8}), ()),
+    "kernels": ("state", {"items": [{"binding": "bearing", "name": "JournalBearing"}]}, ()),
+    "live": ("state", None, (503,)),
+    "history": ("history", _items({**_SAMPLE, "quality": 0, "source": "hall"}), (422,)),
+    "estimates": ("history", _items({**_ESTIMATE, "instant": _AT}), (422,)),
+    "findings": ("insight", _items(_FINDING), (422,)),
+    "proposals": ("control", _items(_PROPOSAL), (422,)),
+    "verdict": (
+        "control",
+        {"proposal": {**_PROPOSAL, "status": "approved"}, "invocation": _INVOCATION},
+        (404, 409, 422, 503),
+    ),
+    "invocations": ("control", _items(_INVOCATION), (422,)),
+    "value": ("control", {"currency": "EUR", "saved": _SAVED}, ()),
+    "maintenance": ("control", {**_MAINTENANCE, "journal": 61_007}, (404, 422, 503)),
+    "telemetry": (
+        "telemetry",
+        {"received": 3, "accepted": 3, "rejected": [], "dead": []},
+        (400, 413, 422, 503),
+    ),
+    "events": ("telemetry", {"name": "price", "instant": _AT, "journal": 61_008}, (422, 503)),
+    "sources": ("telemetry", _items({"source": "hall", **_BOOK, "balanced": True}), ()),
+    "dead-letters": (
+        "telemetry",
+        _items({"source": "http", "fate": "dead", "code": "message.json"}),
+        (422,),
+    ),
+    "ledger": ("history", _items({"tick": 7201, "at": _AT, "digest": "9b1c…"}), (422,)),
+    "runs": ("runs", _items(_RUN), (422,)),
+    "run": ("runs", {**_RUN, "steps": {"learn": {}}}, (404,)),
+    "start-run": ("runs", {**_RUN, "status": "running"}, (404, 422)),
+    "run-verdict": ("runs", {**_RUN, "status": "running"}, (404, 409, 422)),
+}
+
+_BODIES: dict[str, Any] = {
+    "telemetry": {"twin": "st1", "time": _AT, "values": {"speed": 3000.0}},
+}
+_MEANS = {
+    400: "the body is not JSON",
+    401: "no token, or another one",
+    404: "what was named is not there",
+    409: "it does not fit what is already so",
+    413: "the body has more than 8 MiB",
+    422: "what was given is wrong",
+    503: "something is missing or silent; ask again later",
+}
+
+
+def says(noun: str, summary: str) -> dict[str, Any]:
+    """The keyword arguments of a route: tag, summary, example and errors."""
+    tag, example, errors = _SAYS[noun]
+    kind = "text/event-stream" if example is None else "application/json"
+    content = {} if example is None else {"example": example}
+    ok = 202 if noun in ("telemetry", "events", "start-run") else 200
+    answers: dict[int, Any] = {ok: {"description": summary, "content": {kind: content}}}
+    for status in sorted({401, *errors}):
+        answers[status] = {
+            "description": _MEANS[status],
+            "content": {"application/json": {"example": _PROBLEM}},
+        }
+    out: dict[str, Any] = {"tags": [tag], "summary": summary, "responses": answers}
+    if noun in _BODIES:
+        body = {"required": True, "content": {"application/json": {"example": _BODIES[noun]}}}
+        out["openapi_extra"] = {"requestBody": body}
+    return out

@@ -1,0 +1,216 @@
+"""The journal: durable, in order, shared by many callers, exact."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gemel import hooks
+from gemel.errors import GemelError
+from gemel.records import Batch, Entry
+from gemel.store.journal import Journal, decode, encode
+
+WRITER = """
+import sys
+from pathlib import Path
+from gemel.records import Batch, Entry
+from gemel.store.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+number = journal.last()
+while True:
+    batch = Batch.of([("a", "x", 1, 2.0, "")] * 90)
+    pair = [Entry("batch", "s", number + k, str(number + k), batch) for k in (1, 2)]
+    number = journal.append(pair)[-1]
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+FULL = """
+import resource, sys
+from pathlib import Path
+from gemel.errors import Unavailable
+from gemel.records import Entry
+from gemel.store.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+journal.append([Entry("event", "s", 1)])
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+try:
+    journal.append([Entry("event", "s", 2, body={"text": "x" * 1000}) for _ in range(1000)])
+except Unavailable as error:
+    sys.stdout.write(error.code)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+assert journal.last() == 1 and len(journal.read(0)) == 1
+assert journal.append([Entry("event", "s", 3)]) == [2]
+journal.close()
+"""
+
+
+def entry(number: int, source: str = "s", position: str = "") -> Entry:
+    return Entry("event", source, number, position, body={"number": number})
+
+
+@pytest.fixture
+def journal(tmp_path: Path):
+    journal = Journal(tmp_path / "journal.db")
+    yield journal
+    journal.close()
+
+
+def test_entries_come_back_in_order_with_their_sequence(journal: Journal) -> None:
+    assert journal.append([entry(1), entry(2)]) == [1, 2]
+    assert journal.append([]) == []
+    assert journal.append([entry(3)]) == [3]
+    assert [(e.sequence, e.body["number"]) for e in journal.read(after=1)] == [(2, 2), (3, 3)]
+    assert len(journal.read(after=0, limit=2)) == 2
+    assert journal.last() == 3
+
+
+def test_a_journal_goes_on_where_it_was_closed(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "journal.db")
+    first.append([entry(1)])
+    first.close()
+    again = Journal(tmp_path / "journal.db")
+    assert again.append([entry(2)]) == [2]
+    again.close()
+
+
+def test_the_position_of_a_source_is_the_last_one_it_gave(journal: Journal) -> None:
+    journal.append([entry(1, "a", "10"), entry(2, "b", "7"), entry(3, "a", "11"), entry(4, "a")])
+    assert (journal.position("a"), journal.position("b"), journal.position("c")) == ("11", "7", "")
+
+
+samples = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "ü"]),
+        st.sampled_from(["x", "y"]),
+        st.integers(-(2**63), 2**63 - 1),
+        st.floats(width=64),
+        st.sampled_from(["", "degC"]),
+    ),
+    max_size=5,
+)
+
+
+@settings(deadline=None)
+@given(rows=samples, times=st.sampled_from([1, 40]))
+def test_a_batch_comes_back_exactly_small_or_large(
+    rows: list[tuple[str, str, int, float, str]], times: int
+) -> None:
+    batch = Batch.of(rows * times)
+    back = decode(encode(batch))
+    for name in ("twin", "signal", "instant", "unit"):
+        assert getattr(back, name).tolist() == getattr(batch, name).tolist()
+    np.testing.assert_array_equal(back.value, batch.value)
+    assert back.instant.dtype == np.int64 and back.value.dtype == np.float64
+
+
+def test_concurrent_callers_share_commits_and_each_call_stays_together(journal: Journal) -> None:
+    commits: list[str] = []
+    hooks.set_callback(commits.append)
+    got: list[list[int]] = []
+
+    def work() -> None:
+        for number in range(40):
+            got.append(journal.append([entry(number)] * 3))
+
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    finally:
+        hooks.set_callback(None)
+    assert all(call == list(range(call[0], call[0] + 3)) for call in got)
+    assert sorted(n for call in got for n in call) == list(range(1, 8 * 40 * 3 + 1))
+    assert 0 < commits.count("journal.after_commit") < 8 * 40
+
+
+def test_waiting_ends_when_an_entry_comes_or_the_time_is_over(journal: Journal) -> None:
+    assert not journal.wait(after=0, timeout=0.01)
+    threading.Timer(0.05, journal.append, [[entry(1)]]).start()
+    assert journal.wait(after=0, timeout=10)
+
+
+def test_what_has_no_form_as_bytes_is_refused_and_stops_nobody_else(journal: Journal) -> None:
+    bad = Batch.of([("\ud800", "x", 1, 1.0, "")] * 100)
+    for wrong in (Entry("batch", "s", 1, batch=bad), Entry("event", "s", 1, body={"at": object()})):
+        with pytest.raises(GemelError) as told:
+            journal.append([entry(1), wrong])
+        assert told.value.code == "journal.entry"
+    assert journal.append([entry(1)]) == [1]
+
+
+def test_a_failed_commit_leaves_nothing_and_the_next_one_works(journal: Journal) -> None:
+    def stop(point: str) -> None:
+        if point == "journal.before_commit":
+            raise KeyboardInterrupt
+
+    hooks.set_callback(stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            journal.append([entry(1)])
+    finally:
+        hooks.set_callback(None)
+    assert journal.last() == 0 and journal.read(0) == []
+    assert journal.append([entry(2)]) == [1]
+
+
+def test_a_closed_journal_is_unavailable_with_a_mend(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    journal.close()
+    journal.close()
+    for call in (lambda: journal.append([entry(1)]), lambda: journal.read(0)):
+        with pytest.raises(GemelError) as told:
+            call()
+        assert told.value.code == "journal.closed" and told.value.mend
+
+
+def test_a_full_disk_keeps_nothing_of_the_call_and_the_journal_lives_on(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "journal.db")], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "journal.unwritable"), done.stderr
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(GemelError) as told:
+        Journal(tmp_path / "journal.db")
+    assert told.value.code == "journal.damaged"
+
+
+def test_the_write_ahead_log_is_folded_into_the_file(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("gemel.store.journal.CHECKPOINT", 100_000)
+    journal = Journal(tmp_path / "journal.db")
+    for number in range(100):
+        journal.append([entry(number)])
+    assert (tmp_path / "journal.db-wal").stat().st_size < 400_000
+    journal.close()
+
+
+@pytest.mark.parametrize("lines", [1, 7, 30])
+def test_kill_minus_nine_loses_nothing_acknowledged_and_tears_no_call(
+    tmp_path: Path, lines: int
+) -> None:
+    path = tmp_path / "journal.db"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    acknowledged = [int(writer.stdout.readline()) for _ in range(lines)]
+    os.kill(writer.pid, signal.SIGKILL)
+    rest, _ = writer.communicate()
+    acknowledged += [int(line) for line in rest.split("\n")[:-1]]
+    journal = Journal(path)
+    last = journal.last()
+    assert last >= acknowledged[-1] and last % 2 == 0
+    read = journal.read(0, limit=10**6)
+    assert [e.sequence for e in read] == [e.received_at for e in read] == list(range(1, last + 1))
+    assert journal.position("s") == str(last)
+    journal.close()

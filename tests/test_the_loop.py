@@ -1,0 +1,156 @@
+"""The loop closes over real MQTT: degrade, find, propose, approve, command, confirm."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gemel.clock import SECOND, PacedClock
+from gemel.errors import Conflict, Invalid, NotFound
+from gemel.flow.fleet import load_plan
+from gemel.flow.host import Host
+from gemel.plant.simulator import PlantConfig, Simulator
+from gemel.plant.truth import START
+
+STEAM = Path(__file__).parent.parent / "examples" / "steam" / "plant.toml"
+SPEED = 2400.0  # 1 s here is 40 min there: the half day to the fault takes 18 s
+
+
+class Hall:
+    """A host and its simulated plant, over the embedded broker."""
+
+    def __init__(self, data: Path, at: int = START) -> None:
+        plan = load_plan(STEAM)
+        plant = replace(plan.plant, lateness=3600.0, skew=3600.0)
+        rules = replace(plan.rules, lateness=3600 * SECOND, skew=3600 * SECOND)
+        self.host = Host(
+            replace(plan, plant=plant, rules=rules), data, clock=PacedClock(at, SPEED)
+        ).start()
+        clock, address = self.host.clock, self.host.broker_address
+        assert isinstance(clock, PacedClock) and address is not None
+        config = PlantConfig(
+            data,
+            address,
+            at=clock.start,
+            wall=clock.wall,
+            speed=SPEED,
+            every=120.0,
+        )
+        self._stop = threading.Event()
+        self.plant = threading.Thread(target=Simulator(config).run, args=(self._stop,))
+        self.plant.start()
+
+    def until(self, found: Any, seconds: float = 90.0) -> Any:
+        """What `found()` returns once it is true."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.host.failure is None, self.host.failure
+            if answer := found():
+                return answer
+            time.sleep(0.1)
+        raise AssertionError(f"it did not come in {seconds} s: {self.host.view().status}")
+
+    def proposal(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.until(lambda: self.host.ledger.proposals(status="open"))[0]
+        return found
+
+    def close(self) -> None:
+        self._stop.set()
+        self.plant.join()
+        self.host.stop()
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    made = Hall(tmp_path_factory.mktemp("hall"))
+    yield made
+    made.close()
+
+
+def test_the_loop_closes_from_a_degrading_bearing_to_a_confirmed_command(hall: Hall) -> None:
+    host = hall.host
+    proposal = hall.proposal()
+    foreseen = proposal["foreseen"]
+    assert proposal["twin"] == "st1-b2"
+    assert foreseen["with"]["chance"] < foreseen["without"]["chance"]
+    assert {r["mode"] for r in foreseen["without"]["rul"]} == {"overheated", "worn out"}
+    assert foreseen["saving"]["low"] <= foreseen["saving"]["mean"] <= foreseen["saving"]["high"]
+    assert host.ledger.invocations() == []  # unapproved: nothing was ever sent
+
+    with pytest.raises(NotFound, match="proposal"):
+        host.verdict("P-999999", "approved", by="eva", why="yes")
+    with pytest.raises(Invalid, match="outside"):
+        host.verdict(proposal["id"], "approved", by="eva", why="yes", argument=500.0)
+    with pytest.raises(Invalid, match="reason"):
+        host.verdict(proposal["id"], "approved", by="eva", why=" ")
+
+    answer = host.verdict(proposal["id"], "approved", by="eva", why="before the service")
+    assert answer["proposal"]["status"] == "approved"
+    assert answer["invocation"]["status"] in ("sending", "acknowledged", "confirmed")
+
+    def confirmed() -> bool:
+        return host.ledger.invocations()[0]["status"] == "confirmed"
+
+    hall.until(confirmed)
+    shown = host.view().twin("st1-b2")
+    assert shown is not None
+    if proposal["command"] == "set_oil_flow":
+        assert shown["latest"]["oil_flow"]["value"] == pytest.approx(proposal["argument"], abs=2.0)
+    with pytest.raises(Conflict, match="approved"):
+        host.verdict(proposal["id"], "approved", by="eva", why="again")
+    assert len(host.ledger.invocations()) == 1  # once
+
+
+def test_a_run_is_started_by_the_finding_and_leaves_its_evidence(hall: Hall) -> None:
+    host = hall.host
+
+    def done() -> list[dict[str, Any]]:
+        runs = host.ledger.runs(status="done")
+        return [r for r in runs if r["definition"] == "report"]
+
+    report = hall.until(done)[0]
+    text = (host.data / report["result"]["report"]).read_text()
+    assert "st1-b2" in text and report["started_by"].startswith("finding F-")
+
+
+def test_a_run_waits_for_a_person_and_promotes_only_what_beats_the_incumbent(hall: Hall) -> None:
+    host = hall.host
+    options = {"days": 0.6, "every": 120.0, "warm": 1.0}
+    run = host.start_run("refit", options, started_by="request eva")
+
+    def ended() -> Any:
+        record = host.ledger.run(run["id"])
+        return record if record and record["status"] != "running" else None
+
+    waiting = hall.until(ended)
+    assert waiting["status"] == "waiting", waiting
+    assert all(twin["fleets"]["bearing"]["version"] == "typical"
+               for twin in host.view().twins if "bearing" in twin["fleets"])  # fmt: skip
+    host.run_verdict(run["id"], "approved", by="eva", why="the proofs are good")
+    record = hall.until(lambda: (r := ended()) and r["status"] != "waiting" and r)
+    assert record["status"] == "done", record
+    for twin in record["result"]["promoted"]:
+        proof = record["result"]["proofs"][twin]
+        assert proof["challenger_rmse"] < proof["incumbent_rmse"]
+        shown = host.view().twin(twin)
+        assert shown is not None and shown["fleets"]["bearing"]["version"] == run["id"]
+    assert record["result"]["promoted"]
+
+
+def test_a_timer_starts_a_run_once_a_day(hall: Hall) -> None:
+    def nightly() -> list[dict[str, Any]]:
+        return [r for r in hall.host.ledger.runs(status="done") if r["definition"] == "watch"]
+
+    found = hall.until(nightly, 120.0)
+    assert len({r["id"] for r in found}) == len(found)
+    assert found[0]["started_by"] == "timer nightly" and found[0]["result"]["scores"]
+
+
+def test_the_books_balance_and_every_reading_is_stored_once(hall: Hall) -> None:
+    for book in hall.host.view().books.values():
+        assert book["received"] == sum(n for fate, n in book.items() if fate != "received")
+    assert hall.host.view().books["hall"]["late"] == 0
