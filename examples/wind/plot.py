@@ -1,4 +1,4 @@
-"""One week of a turbine the twin was not fitted on: measured and expected, and what is left over.
+"""One week after the fit of one turbine: measured and expected, and what is left over.
 
     python examples/wind/plot.py        # writes docs/img/wind-bearing.png
 

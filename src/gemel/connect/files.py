@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gemel.clock import SECOND, Clock, ManualClock
+from gemel.clock import SECOND, Clock, ManualClock, parse_duration
 from gemel.connect.base import Deliver, dead_letter
 from gemel.connect.tables import Block, TableFile, part
 from gemel.records import Batch, Entry, Instants
@@ -40,7 +40,7 @@ class FileSource:
 
     columns: our name → the file's, for twin, time, signal, value, unit and every signal
     units: signal → unit, "" = as declared · signals: read these only · twin: of a file of one twin
-    time_zone: of times that carry none · span: s of data in one entry at most
+    time_zone: of times that carry none · span: seconds, or "6h", of data in one entry at most
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class FileSource:
         twin: str | None = None,
         signals: Sequence[str] | None = None,
         delimiter: str | None = None,
-        span: float = SPAN,
+        span: str | float = SPAN,
     ) -> None:
-        self.name, self.span = name, int(span * SECOND)
+        self.name, self.span = name, int(parse_duration(span) * SECOND)
         self.file = TableFile(
             Path(path), format, columns or {}, units or {}, time_zone, twin, signals, delimiter
         )

@@ -421,7 +421,7 @@ class TableFile:
 
     def _broken(self, raw: _Raw) -> list[Fault]:
         return [
-            self._fault("broken_line", int(np.searchsorted(raw.lines, line)), line, text, "")
+            self._fault("file.broken_line", int(np.searchsorted(raw.lines, line)), line, text, "")
             for line, text in raw.broken.items()
         ]
 
@@ -433,7 +433,7 @@ class TableFile:
             place = int(raw.place[row])
             if all(cell is None or str(cell).strip() == "" for cell in cells):
                 continue
-            code = "no_twin" if timed[row] else "unreadable_time"
+            code = "file.no_twin" if timed[row] else "file.unreadable_time"
             text = ",".join("" if cell is None else str(cell) for cell in cells)
             what = "" if timed[row] else str(raw.table[self.time][int(row)])
             faults.append(self._fault(code, place, int(raw.lines[place]), text, what))
@@ -446,28 +446,31 @@ class TableFile:
             theirs = self._their("value") if self.long else signals[column]
             text, place = str(raw.table[theirs][int(row)]), int(raw.place[row])
             what = f"'{text[:40]}' in column '{theirs}'"
-            faults.append(self._fault("not_a_number", place, int(raw.lines[place]), text, what))
+            faults.append(
+                self._fault("file.not_a_number", place, int(raw.lines[place]), text, what)
+            )
         return faults
 
-    def _fault(self, cause: str, row: int, line: int, text: str, what: str) -> Fault:
-        said, mend = _WRONG[cause]
-        error = Invalid(
-            f"file.{cause}", said.format(what=what), where=f"{self.path}:{line}", mend=mend
-        )
+    def _fault(self, code: str, row: int, line: int, text: str, what: str) -> Fault:
+        said, mend = _WRONG[code]
+        error = Invalid(code, said.format(what=what), where=f"{self.path}:{line}", mend=mend)
         return Fault(row, text.encode("utf-8", "backslashreplace"), error)
 
 
 _WRONG = {
-    "broken_line": (
+    "file.broken_line": (
         "the line has another number of cells than the header",
         "mend the line, or quote cells that hold the delimiter",
     ),
-    "unreadable_time": (
+    "file.unreadable_time": (
         "'{what}' is not an instant",
         "write ISO 8601 with a zone, for example 2026-03-01T12:00:00Z",
     ),
-    "no_twin": ("the row names no twin", "fill its twin cell"),
-    "not_a_number": ("{what} is not a number", "write a plain number, or leave the cell empty"),
+    "file.no_twin": ("the row names no twin", "fill its twin cell"),
+    "file.not_a_number": (
+        "{what} is not a number",
+        "write a plain number, or leave the cell empty",
+    ),
 }
 
 

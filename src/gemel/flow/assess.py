@@ -17,8 +17,9 @@ from gemel.insight.findings import follow
 from gemel.insight.health import health
 from gemel.kernels.forecast import Foreseen, foresee
 
-SICK = 0.7  # a health index below this is foreseen at every chance, others once in HEALTHY
-HEALTHY = 24  # chances
+SICK = 0.7  # health below this, or a limit in sight, is foreseen at every chance, others at HEALTHY
+IN_SIGHT = 0.05  # share of paths that reached a limit the last time
+HEALTHY = 6  # chances
 STEPS = 240  # of a forecast
 LIKELY = 0.5  # share of paths that must reach a limit before it is a finding
 
@@ -112,7 +113,11 @@ def _foresee(
     if not binding.foresee_every or not held.health:
         return
     worst = np.min([index for index, _ in held.health.values()], axis=0)
-    every = np.where(worst < SICK, 1, HEALTHY) * int(binding.foresee_every * SECOND)
+    sight = [
+        max((rul["reached"] for rul in held.rul.get(twin, [])), default=0.0) for twin in fleet.twins
+    ]
+    sick = (worst < SICK) | (np.array(sight) > IN_SIGHT)
+    every = np.where(sick, 1, HEALTHY) * int(binding.foresee_every * SECOND)
     due = np.flatnonzero(held.ready & ~held.stale & (instant - held.foreseen_at >= every))
     if len(due) == 0:
         return

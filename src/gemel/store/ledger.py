@@ -145,8 +145,8 @@ class Ledger:
 
     def __init__(self, url: str, readonly: bool = False) -> None:
         self.readonly = readonly
-        self.url = sa.make_url(url)
         self._engine = engine(url, readonly)
+        self.url = self._engine.url
         if not readonly:
             with self._writing() as base:
                 _schema.create_all(base)
@@ -445,12 +445,8 @@ def _told(url: sa.URL) -> Iterator[None]:
     except IntegrityError:
         raise
     except SQLAlchemyError as problem:
-        if isinstance(problem.__cause__, TypeError):
-            raise Invalid(
-                "ledger.record",
-                f"a record is not plain JSON: {problem.__cause__}",
-                mend="turn arrays and classes into lists, numbers and words first (as_record)",
-            ) from problem
+        if isinstance(problem.__cause__, Invalid):  # from _dumps, wrapped on its way
+            raise problem.__cause__ from None
         text = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
         place = url.render_as_string(hide_password=True)
         if "no such table" in text or "does not exist" in text:
@@ -504,6 +500,12 @@ def _hash(row: Record) -> str:
 def _dumps(value: Any) -> str:
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except TypeError as problem:
+        raise Invalid(
+            "ledger.record",
+            f"a record is not plain JSON: {problem}",
+            mend="turn arrays and classes into lists, numbers and words first (as_record)",
+        ) from problem
     except ValueError:
         return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
 

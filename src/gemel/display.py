@@ -1,0 +1,352 @@
+"""What a terminal shows: the fleet worst first, its books, what is proposed, what to type next.
+
+Owns    the live table, and the plain lines where there is no terminal.
+Never   asks a person or changes anything: it shows, and names the command to type.
+
+All instants are the plant's.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gemel.clock import SECOND, format_duration, format_instant, parse_instant
+from gemel.flow.host import Host
+from gemel.flow.receive import command_of
+from gemel.server.routes import value_line
+
+Record = dict[str, Any]
+BAR = 8  # characters of a health bar
+REFRESH = 0.5  # s of wall time between two pictures
+_UNITS = (("d", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
+_KINDS = (("findings", "finding"), ("proposals", "proposal"), ("invocations", "invocation"))
+
+
+@dataclass
+class State:
+    """All that one picture needs; instants are ns, or ISO 8601 when they came over HTTP."""
+
+    plant: str
+    at: Any
+    tick: int
+    twins: list[Record]
+    books: dict[str, dict[str, int]]
+    findings: list[Record]
+    proposals: list[Record]
+    invocations: list[Record]
+    value: Record
+    speed: float = 1.0
+    note: str = ""
+    units: dict[str, str] = field(default_factory=dict)
+
+
+def of_host(host: Host) -> State:
+    """The picture of a host in this process."""
+    view, ledger = host.view(), host.ledger
+    proposals, invocations = ledger.proposals(limit=200), ledger.invocations(limit=200)
+    note = "" if host.running else "stopped"
+    return State(
+        view.status["plant"],
+        view.at,
+        view.tick,
+        view.twins,
+        view.books,
+        ledger.findings(status="open", limit=200),
+        proposals,
+        invocations,
+        value_line(proposals, invocations),
+        host.clock.speed,
+        note,
+        {p["id"]: command_of(host.plan, p["twin"], p["command"]).unit for p in proposals},
+    )
+
+
+def instant_of(value: Any) -> int:
+    """ns of an instant that is ns, ISO 8601 or nothing."""
+    return parse_instant(value) if isinstance(value, str) else int(value or 0)
+
+
+# ---- words ------------------------------------------------------------------------------------
+
+
+def clock_words(instant: Any) -> str:
+    """An instant to the second, for people.
+
+    >>> clock_words(1_484_373_600_000_000_000)
+    '2017-01-14 06:00:00'
+    """
+    ns = instant_of(instant)
+    return f"{datetime.fromtimestamp(ns // SECOND, UTC):%Y-%m-%d %H:%M:%S}" if ns else "not begun"
+
+
+def rul_words(rul: Record) -> str:
+    """A time to a limit: the median with its 5 % and 95 %, or beyond the horizon.
+
+    >>> rul_words({"quantiles": {"0.05": 267840.0, "0.5": 362880.0, "0.95": 518400.0}})
+    '4.2 d (3.1–6.0)'
+    >>> rul_words({"quantiles": {"0.5": None}, "horizon": 1209600.0, "reached": 0.0})
+    '> 14 d'
+    """
+    low, middle, high = (rul["quantiles"].get(q) for q in ("0.05", "0.5", "0.95"))
+    if middle is None:
+        share = f" ({rul['reached']:.0%} before)" if rul.get("reached", 0) >= 0.05 else ""
+        return f"> {_short(rul['horizon'])}{share}"
+    unit, size = next((u for u in _UNITS if middle >= u[1]), _UNITS[-1])
+    upper = f"> {rul['horizon'] / size:.0f}" if high is None else f"{high / size:.1f}"
+    return f"{middle / size:.1f} {unit} ({(low or 0) / size:.1f}–{upper})"
+
+
+def _short(seconds: float) -> str:
+    return format_duration(seconds).replace(".0 ", " ")
+
+
+def money(amount: float) -> str:
+    """Euro, to three digits.
+
+    >>> money(61234.0), money(-80.0)
+    ('61.2 k€', '-80 €')
+    """
+    for size, sign in ((1e6, "M€"), (1e3, "k€")):
+        if abs(amount) >= size:
+            return f"{amount / size:.3g} {sign}"
+    return f"{amount:.3g} €"
+
+
+def worst_mode(twin: Record) -> tuple[str, Record] | None:
+    """The failure mode with the least health, over all kernels of a twin."""
+    modes = [item for fleet in twin["fleets"].values() for item in fleet["health"].items()]
+    return min(modes, key=lambda item: item[1]["index"], default=None)
+
+
+def soonest(twin: Record) -> Record | None:
+    """The time to the limit that comes first."""
+    ruls = [rul for fleet in twin["fleets"].values() for rul in fleet["rul"]]
+    return min(ruls, key=_when, default=None)
+
+
+def _when(rul: Record) -> tuple[float, float]:
+    middle = rul["quantiles"].get("0.5")
+    return (float("inf") if middle is None else middle), -float(rul.get("reached", 0.0))
+
+
+# ---- the picture ------------------------------------------------------------------------------
+
+
+def picture(state: State, rows: int = 16, data: str = "") -> RenderableType:
+    """The whole picture; `rows` of twins at most, `data` the --data that commands need."""
+    parts: list[RenderableType] = [_head(state), fleet_table(state, rows), *_books(state.books)]
+    shown = [p for p in state.proposals if p["status"] == "open"]
+    parts += [Text(), *(proposal_lines(p, state) for p in shown[:3])]
+    parts += [invocation_line(i) for i in state.invocations[:3]]
+    if state.value.get("saved", {}).get("proposals") or shown:
+        parts.append(value_words(state.value))
+    return Group(*parts, Text(), next_words(state, data))
+
+
+def _head(state: State) -> Text:
+    text = Text.assemble((state.plant, "bold"), "  ", (clock_words(state.at), "cyan"), " UTC")
+    if state.speed not in (1.0, float("inf")):
+        text.append(f"  ×{state.speed:g}", "dim")
+    text.append(f"  tick {state.tick}  {len(state.twins)} twins", "dim")
+    if state.note:
+        text.append(f"  {state.note}", "yellow")
+    return text
+
+
+def fleet_table(state: State, rows: int) -> Table:
+    """Twins worst first."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", expand=False)
+    for name in ("twin", "health", "worst mode", "time to limit", "step", "age", "open"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "age" else "left")
+    spoken = [twin for twin in state.twins if twin["fleets"]]
+    ranked = sorted(spoken, key=lambda t: (t["worst"], -len(t["findings"]), t["id"]))
+    for twin in ranked[:rows]:
+        table.add_row(*_twin_row(twin, state))
+    if len(ranked) > rows:
+        table.add_row(Text(f"… {len(ranked) - rows} more", "dim"))
+    return table
+
+
+def _twin_row(twin: Record, state: State) -> list[Text]:
+    worst, rul = worst_mode(twin), soonest(twin)
+    begun = [fleet for fleet in twin["fleets"].values() if instant_of(fleet["instant"])]
+    step = Text("–", "dim")
+    if begun:
+        held = all(fleet["in_step"] for fleet in begun)
+        step = Text("yes", "green") if held else Text("no", "yellow")
+    last = max((instant_of(f["instant"]) for f in begun), default=0)
+    age = format_duration((instant_of(state.at) - last) / SECOND) if last else "–"
+    found = len(twin["findings"])
+    return [
+        Text(twin["id"][:18], "bold"),
+        _health(worst[1]) if worst else Text("–", "dim"),
+        Text(worst[0][:14] if worst else "", "dim"),
+        Text(rul_words(rul) if rul else "", _colour(worst[1]["index"]) if worst else ""),
+        step,
+        Text(age, "dim"),
+        Text(str(found), "bold red") if found else Text("", "dim"),
+    ]
+
+
+def _health(told: Record) -> Text:
+    index = max(0.0, min(1.0, told["index"]))
+    full = round(index * BAR)
+    text = Text("█" * full, _colour(index))
+    text.append("░" * (BAR - full), "dim")
+    return text.append(f" {told['index']:.2f} ±{told['std']:.2f}")
+
+
+def _colour(index: float) -> str:
+    return "red" if index < 0.3 else "yellow" if index < 0.7 else "green"
+
+
+def _books(books: dict[str, dict[str, int]]) -> Iterator[Text]:
+    """Received = where every sample went, per source."""
+    for source, book in sorted(books.items()):
+        parts = {name: n for name, n in book.items() if name != "received" and n}
+        line = Text(f"{source}: {book['received']:,} received = ".replace(",", " "), "dim")
+        line.append(" + ".join(f"{n:,} {name}".replace(",", " ") for name, n in parts.items()))
+        if sum(parts.values()) != book["received"]:
+            line.append("  does not balance", "bold red")
+        yield line
+
+
+def proposal_lines(proposal: Record, state: State) -> Text:
+    """A proposal with its foreseen effect, its cost and when it ends."""
+    foreseen, unit = proposal["foreseen"], state.units.get(proposal["id"], "")
+    text = Text.assemble(
+        (proposal["id"], "bold yellow"),
+        f" {proposal['twin']}: {proposal['command']} {proposal['argument']:g} {unit}".rstrip(),
+    )
+    without, planned = foreseen.get("without", {}), foreseen.get("with", {})
+    if "chance" in without:
+        until = clock_words(foreseen.get("deadline"))[:10]
+        text.append(f"\n  limit reached before {until}: {without['chance']:.0%} if nothing is done")
+        text.append(f", {planned['chance']:.0%} with it", "green")
+    saving = foreseen.get("saving", {})
+    if saving.get("mean") is not None:
+        low, high = money(saving["low"]), money(saving["high"])
+        text.append(f"\n  saves {money(saving['mean'])} ({low} to {high})", "green")
+        text.append(f", costs {money(proposal['cost']['mean'])}")
+    left = (instant_of(proposal["expires_at"]) - instant_of(state.at)) / SECOND
+    return text.append(f", expires in {format_duration(max(left, 0.0))} of plant time", "dim")
+
+
+def invocation_line(row: Record) -> Text:
+    """One invocation."""
+    colour = {"confirmed": "green", "failed": "red", "unknown": "red"}.get(row["status"], "yellow")
+    text = Text.assemble((row["id"], "bold"), f" {row['target']}: {row['command']} ")
+    text.append(f"{row['argument']:g} ").append(row["status"], colour)
+    return text.append(
+        f"  approved by {row['by']}" + (f": {row['detail']}" if row["detail"] else "")
+    )
+
+
+def value_words(value: Record) -> Text:
+    """What was saved, and what hangs on the open proposals."""
+    saved, stake = value["saved"], value["at_stake"]
+    low, high = money(saved["low"]), money(saved["high"])
+    text = Text.assemble("value: saved ", (money(saved["mean"]), "bold green"))
+    text.append(f" ({low} to {high}) by {saved['proposals']} confirmed command(s)")
+    if stake["proposals"]:
+        text.append(f"; {money(stake['mean'])} hang on {stake['proposals']} open proposal(s)")
+    return text
+
+
+def next_words(state: State, data: str = "") -> Text:
+    """The command to type now."""
+    where = f" --data {data}" if data else ""
+    for proposal in state.proposals:
+        if proposal["status"] == "open":
+            return Text.assemble(
+                ("type  ", "dim"),
+                (f'gemel approve {proposal["id"]} --why "your reason"{where}', "bold"),
+                ("\n   or ", "dim"),
+                f'gemel approve {proposal["id"]} --reject --why "your reason"{where}',
+            )
+    twin = next((f["twin"] for f in state.findings), None)
+    if twin is not None:
+        return Text.assemble(("type  ", "dim"), (f"gemel why {twin}{where}", "bold"))
+    return Text.assemble(
+        ("all is well; look closer with ", "dim"),
+        f"gemel why TWIN{where}",
+        ("; Ctrl-C ends", "dim"),
+    )
+
+
+# ---- watching ---------------------------------------------------------------------------------
+
+
+def watch(
+    host: Host,
+    stop: threading.Event,
+    *,
+    plain: bool = False,
+    seconds: float | None = None,
+    data: str = "",
+    console: Console | None = None,
+) -> None:
+    """Show a host until `stop` is set, the host ends, or `seconds` of wall time are over.
+
+    Where there is no terminal, or `plain`: one line for each finding, proposal and invocation.
+    """
+    out = console or Console(file=sys.stdout)
+    left = float("inf") if seconds is None else seconds
+    if plain or not out.is_terminal:
+        news = News(lambda line: out.print(line, soft_wrap=True, highlight=False))
+        while _more(host, stop, left):
+            news.tell(of_host(host))
+            stop.wait(REFRESH)
+            left -= REFRESH
+        news.tell(of_host(host))
+        return
+    with Live(console=out, auto_refresh=False, transient=False) as live:
+        while True:
+            rows = max(4, out.height - 16)
+            live.update(picture(of_host(host), rows, data), refresh=True)
+            if not _more(host, stop, left):
+                return
+            stop.wait(REFRESH)
+            left -= REFRESH
+
+
+def _more(host: Host, stop: threading.Event, left: float) -> bool:
+    return not stop.is_set() and host.running and left > 0
+
+
+class News:
+    """Tells each finding, proposal and invocation once for each status it takes."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._known = say, dict[str, str]()
+
+    def tell(self, state: State) -> None:
+        """Say what is new in a state."""
+        for several, one in _KINDS:
+            for row in reversed(getattr(state, several)):
+                if self._known.get(row["id"]) != row["status"]:
+                    self._known[row["id"]] = row["status"]
+                    self._say(f"{format_instant(instant_of(state.at))} {one} {_line(one, row)}")
+
+
+def _line(kind: str, row: Record) -> str:
+    head = f"{row['id']} {row['twin']} {row['status']}: "
+    if kind == "finding":
+        return f"{head}{row['text']}"
+    told = f"{head}{row['command']} {row['argument']:g}"
+    if kind == "invocation":
+        return f"{told} to {row['target']}" + (f", {row['detail']}" if row["detail"] else "")
+    chance = [row["foreseen"].get(name, {}).get("chance") for name in ("without", "with")]
+    if None not in chance:
+        told += f", chance of the limit {chance[0]:.0%} without, {chance[1]:.0%} with it"
+    if row["status"] == "open":
+        told += f', gemel approve {row["id"]} --why "your reason"'
+    return told
