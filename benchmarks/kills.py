@@ -132,9 +132,7 @@ def plan_of(folder: Path) -> Plan:
     """The steam example, fed from the history file as fast as the machine can."""
     plan = load_plan(ROOT / "examples" / "steam" / "plant.toml")
     sources = {n: s for n, s in plan.plant.sources.items() if s.options.get("ahead")}
-    sources["hall"] = SourceSpec(
-        "hall", "csv", {"path": str(folder / "hall.csv"), "span": 900.0}
-    )
+    sources["hall"] = SourceSpec("hall", "csv", {"path": str(folder / "hall.csv"), "span": 900.0})
     plant = replace(plan.plant, sources=sources, clock={"kind": "data"}, triggers=[])
     return replace(plan, plant=plant)
 

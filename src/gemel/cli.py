@@ -1,212 +1,57 @@
 """The command line: `gemel COMMAND`.
 
-Owns    the commands, their help, their exit codes, and what Ctrl-C does.
+Owns    the commands and their help.
 Never   does a command's work: it asks the running server, or opens what the command needs.
-
-A command loads what it needs when it is called (`_load`), so that help answers at once.
 """
 
 import getpass
-import importlib
-import json
-import os
-import platform
-import signal
-import sys
 import threading
 import time
-import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from gemel.clock import (
-    ManualClock,
-    WallClock,
-    format_duration,
-    format_instant,
-    parse_instant,
+from gemel.checks import checks_app
+from gemel.clock import ManualClock, WallClock, format_instant, parse_instant
+from gemel.console import (
+    ASK,
+    MAKE,
+    PORT,
+    STOPPED,
+    By,
+    Data,
+    Json,
+    Plain,
+    PlantArgument,
+    Port,
+    Why,
+    app,
+    client,
+    data_of,
+    find_data,
+    hint,
+    load,
+    main,
+    plan_of,
+    print_json,
+    runs_app,
+    show,
+    stderr,
+    stdout,
+    stopping,
+    table,
 )
-from gemel.errors import (
-    Bug,
-    Conflict,
-    Denied,
-    GemelError,
-    Invalid,
-    NotFound,
-    Unavailable,
-    catalogue,
-)
-from gemel.errors import explain as explain_code
+from gemel.errors import Invalid, NotFound
 
-EXIT: list[tuple[type[GemelError], int]] = [
-    (Invalid, 2),
-    (NotFound, 3),
-    (Conflict, 4),
-    (Denied, 5),
-    (Unavailable, 6),
-    (Bug, 70),
-]
-PORT = 8787
-STOPPED = 130
-
-app = typer.Typer(
-    name="gemel",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="The digital-twin engine for Python.\n\n"
-    "Begin with [bold]gemel demo[/], or with your own file: [bold]gemel init --from data.csv[/].",
-    epilog="Exit codes: 0 done, 1 a check did not pass, 2 what you gave is wrong, 3 not found, "
-    "4 it does not fit, 5 not allowed, 6 something is silent, 70 a bug, 130 stopped.",
-)
-runs_app = typer.Typer(
-    help="List runs; start one; answer one that waits.",
-    rich_markup_mode="rich",
-    epilog='Example: gemel runs start refit --option binding=bearing --option "days=14"',
-)
-app.add_typer(runs_app, name="runs", rich_help_panel="A running plant")
-
-_MAKE, _ASK, _CHECK = "Start something", "A running plant", "Check and explain"
-PlantArgument = Annotated[Path, typer.Argument(help="plant.toml, or its folder", metavar="PLANT")]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        envvar="GEMEL_DATA",
-        help="the data directory; default: NAME.gemel beside the plant file",
-        metavar="DIR",
-        show_envvar=True,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Plain = Annotated[bool, typer.Option("--plain", help="lines instead of the live table")]
-Port = Annotated[int, typer.Option("--port", help="0 takes a free one", min=0, max=65535)]
-Why = Annotated[str, typer.Option("--why", help="your reason, for the record")]
-By = Annotated[str, typer.Option("--by", help="who says so; default: your user name")]
-
-
-def main() -> None:
-    """The entry point: one place where an error becomes text and an exit code."""
-    try:
-        app()
-    except GemelError as error:
-        _stderr().print(error_lines(error), soft_wrap=True)
-        sys.exit(exit_code(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-
-
-def exit_code(error: GemelError) -> int:
-    """The exit code of an error, by its class."""
-    return next(code for kind, code in EXIT if isinstance(error, kind))
-
-
-def error_lines(error: GemelError) -> Text:
-    """An error as three lines: where and what, the mend, where to read on."""
-    first, mend, more = str(error).rsplit("\n", 2)
-    return Text.assemble((first, "bold red"), f"\n{mend}\n", (more, "dim"))
-
-
-def _load(name: str) -> Any:
-    return importlib.import_module(name)
-
-
-def _stdout() -> Console:
-    return Console(file=sys.stdout, highlight=False)
-
-
-def _stderr() -> Console:
-    return Console(file=sys.stderr, highlight=False)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(_load("gemel.server.answers").worded(value), indent=2))
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that the tick in hand is finished; a second one stops at once."""
-    stop = threading.Event()
-
-    def asked(number: int, frame: Any) -> None:
-        if stop.is_set():
-            os._exit(STOPPED)
-        stop.set()
-        sys.stderr.write("\nfinishing the tick in hand; Ctrl-C again stops at once\n")
-
-    before = {n: signal.signal(n, asked) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-# ---- places -----------------------------------------------------------------------------------
-
-
-def _plan(plant: Path) -> Any:
-    path = plant / "plant.toml" if plant.is_dir() else plant
-    return _load("gemel.flow.fleet").load_plan(path)
-
-
-def _data_of(plan: Any, data: Path | None) -> Path:
-    return data or Path(plan.where) / f"{plan.plant.name}.gemel"
-
-
-def find_data(data: Path | None) -> Path:
-    """The data directory: the one given, that of ./plant.toml, or the only *.gemel here."""
-    found = [path for path in sorted(Path().glob("*.gemel")) if path.is_dir()]
-    if data is None and Path("plant.toml").is_file():
-        data = _named_in(Path("plant.toml"))
-    if data is None and len(found) == 1:
-        data = found[0]
-    if data is not None and (data / "ledger.db").exists():
-        return data
-    names = ", ".join(path.name for path in found)
-    raise NotFound(
-        "data.not_found",
-        f"there is no data directory {data}" if data else "it is not clear which data is meant",
-        mend="name it with --data DIR or in GEMEL_DATA, or go to the plant's folder"
-        + (f"; here are: {names}" if names else ""),
-    )
-
-
-def _named_in(path: Path) -> Path | None:
-    try:
-        name = tomllib.loads(path.read_text(encoding="utf-8"))["plant"]["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return path.with_name(f"{name}.gemel")
-
-
-def _hint(data: Path) -> str:
-    """What --data a later command needs to find this directory again; '' when none."""
-    try:
-        return "" if find_data(None).resolve() == data.resolve() else str(data)
-    except NotFound:
-        return str(data)
-
-
-def _client(data: Path | None) -> Any:
-    return _load("gemel.server.client").Client(find_data(data))
-
+__all__ = ["app", "main"]
 
 # ---- start something --------------------------------------------------------------------------
 
 
-@app.command(rich_help_panel=_MAKE, epilog="Example: gemel demo --plain --seconds 120")
+@app.command(rich_help_panel=MAKE, epilog="Example: gemel demo --plain --seconds 120")
 def demo(
     data: Data = None,
     port: Port = PORT,
@@ -216,34 +61,34 @@ def demo(
 ) -> None:
     """Real wind turbines and a simulated steam hall, live: find, propose, approve, confirm."""
     folder = data or Path("demo.gemel")
-    _load("gemel.demo").run_demo(folder, port, speed, seconds=seconds, plain=plain)
+    load("gemel.demo").run_demo(folder, port, speed, seconds=seconds, plain=plain)
 
 
-@app.command(rich_help_panel=_MAKE, epilog="Example: gemel run plant.toml --port 8788")
+@app.command(rich_help_panel=MAKE, epilog="Example: gemel run plant.toml --port 8788")
 def run(plant: PlantArgument, data: Data = None, port: Port = PORT, plain: Plain = False) -> None:
     """Run a plant: sources, twins, HTTP API on 127.0.0.1, and the live table. Ctrl-C ends it."""
-    plan = _plan(plant)
-    folder = _data_of(plan, data)
+    plan = plan_of(plant)
+    folder = data_of(plan, data)
     with (
-        _stopping() as stop,
-        _load("gemel.flow.host").Host(plan, folder) as host,
-        _load("gemel.server.app").serve(host, port) as server,
+        stopping() as stop,
+        load("gemel.flow.host").Host(plan, folder) as host,
+        load("gemel.server.app").serve(host, port) as server,
     ):
-        _stderr().print(f"{plan.plant.name}: {server.url}/api/v1  token: {folder / 'token'}")
-        _load("gemel.display").watch(host, stop, plain=plain, data=_hint(folder))
+        stderr().print(f"{plan.plant.name}: {server.url}/api/v1  token: {folder / 'token'}")
+        load("gemel.display").watch(host, stop, plain=plain, data=hint(folder))
     if host.failure is not None:
         raise host.failure
 
 
-@app.command(rich_help_panel=_MAKE, epilog="Example: gemel replay my-plant --data my-plant.gemel")
+@app.command(rich_help_panel=MAKE, epilog="Example: gemel replay my-plant --data my-plant.gemel")
 def replay(plant: PlantArgument, data: Data = None, as_json: Json = False) -> None:
     """Replay a plant's files as fast as this machine can; ends at the end of the data."""
-    plan = _replayed(_plan(plant))
-    folder, began = _data_of(plan, data), time.monotonic()
-    host_of = _load("gemel.flow.host").Host
-    ledger = _load("gemel.store.ledger").Ledger
+    plan = _replayed(plan_of(plant))
+    folder, began = data_of(plan, data), time.monotonic()
+    host_of = load("gemel.flow.host").Host
+    ledger = load("gemel.store.ledger").Ledger
     last = _last(ledger, folder)
-    with _stopping() as stop, host_of(plan, folder, clock=ManualClock(last)) as host:
+    with stopping() as stop, host_of(plan, folder, clock=ManualClock(last)) as host:
         _progress(host, plan, stop)
         view, seconds = host.view(), time.monotonic() - began
     if host.failure is not None:
@@ -259,19 +104,18 @@ def replay(plant: PlantArgument, data: Data = None, as_json: Json = False) -> No
         "complete": not stop.is_set(),
     }
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
-        display = _load("gemel.display")
-        state = display.of_store(folder, _load("gemel.store.ledger"))
+        display = load("gemel.display")
+        state = display.of_store(folder)
         state.twins = view.twins
-        _stdout().print(display.picture(state, data=_hint(folder)))
+        stdout().print(display.picture(state, data=hint(folder)))
     if stop.is_set():
         raise typer.Exit(STOPPED)
 
 
 def _replayed(plan: Any) -> Any:
     """The plan with its file sources only, on the data's own clock."""
-    replace = _load("dataclasses").replace
     files = {n: s for n, s in plan.plant.sources.items() if s.kind in ("csv", "parquet")}
     if not any("event" not in spec.options for spec in files.values()):
         raise Invalid(
@@ -296,7 +140,7 @@ def _last(ledger: Any, folder: Path) -> int:
 def _progress(host: Any, plan: Any, stop: threading.Event) -> None:
     """A bar by rows consumed of the telemetry file, until the loop has ended."""
     name, spec = next((n, s) for n, s in plan.plant.sources.items() if "event" not in s.options)
-    rows = _load("gemel.flow.sources").count_rows(Path(plan.where) / str(spec.options["path"]))
+    rows = _rows(Path(plan.where) / str(spec.options["path"]))
     columns = (
         TextColumn("[dim]{task.description}"),
         BarColumn(),
@@ -304,7 +148,7 @@ def _progress(host: Any, plan: Any, stop: threading.Event) -> None:
         TextColumn("rows"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=_stderr(), transient=True) as bar:
+    with Progress(*columns, console=stderr(), transient=True) as bar:
         task = bar.add_task("replaying", total=rows)
         while not host.wait(0.2) and not stop.is_set():
             row = host.ledger.last()
@@ -315,7 +159,15 @@ def _progress(host: Any, plan: Any, stop: threading.Event) -> None:
                 )
 
 
-@app.command(rich_help_panel=_MAKE, epilog="Example: gemel plant --data steam-hall.gemel")
+def _rows(path: Path) -> int:
+    """About how many rows a file of telemetry has."""
+    if path.suffix in (".parquet", ".pq"):
+        return int(load("pyarrow.parquet").read_metadata(path).num_rows)
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1
+
+
+@app.command(rich_help_panel=MAKE, epilog="Example: gemel plant --data steam-hall.gemel")
 def plant(
     data: Data = None,
     url: Annotated[str, typer.Option(help="mqtt://user:password@host:port/topic")] = "",
@@ -328,7 +180,7 @@ def plant(
 
     Without --url it joins the Gemel that runs on the data directory: its broker and its clock.
     """
-    mqtt, simulator = _load("gemel.connect.mqtt"), _load("gemel.plant.simulator")
+    mqtt, simulator = load("gemel.connect.mqtt"), load("gemel.plant.simulator")
     how: dict[str, Any] = {"seed": seed, "turbines": turbines, "bearings_per_turbine": bearings}
     if url:
         address, topic = mqtt.parse_url(url)
@@ -336,15 +188,17 @@ def plant(
         how |= {"speed": speed} | ({"topic": topic} if topic else {})
     else:
         folder = find_data(data)
-        address, told = _broker(mqtt, folder), _client(folder).get("status")
+        address = _broker(mqtt, folder)
+        with client(folder) as asked:
+            told = asked.get("status")
         how |= {"at": parse_instant(told["now"]), "wall": WallClock().now()}
         how["speed"] = float(told["speed"] or speed)
-    _stderr().print(f"the steam hall sends to {address}; Ctrl-C ends it")
+    stderr().print(f"the steam hall sends to {address}; Ctrl-C ends it")
     simulator.run_plant(simulator.PlantConfig(folder, address, **how))
 
 
 def _broker(mqtt: Any, folder: Path) -> Any:
-    told = _load("gemel.flow.sources").read_broker(folder)
+    told = load("gemel.flow.sources").read_broker(folder)
     if not told:
         raise NotFound(
             "broker.not_here",
@@ -355,7 +209,7 @@ def _broker(mqtt: Any, folder: Path) -> Any:
     return mqtt.Address(told["host"], told["port"], told["user"], told["password"])
 
 
-@app.command(rich_help_panel=_MAKE, epilog="Example: gemel init --from pump.csv --to pump")
+@app.command(rich_help_panel=MAKE, epilog="Example: gemel init --from pump.csv --to pump")
 def init(
     csv: Annotated[Path, typer.Option("--from", help="your CSV file", metavar="FILE")],
     to: Annotated[Path | None, typer.Option("--to", help="a new folder", metavar="DIR")] = None,
@@ -367,55 +221,58 @@ def init(
     Guesses the twin column, the time, units from headers, and limits from the data; every guess is
     a comment in the plant file. The file itself is not touched.
     """
-    starter = _load("gemel.starter")
+    starter = load("gemel.starter")
     report = starter.init(csv, to, zone=zone)
-    _print_json(report) if as_json else _stdout().print(starter.words(report), soft_wrap=True)
+    print_json(report) if as_json else stdout().print(starter.words(report), soft_wrap=True)
 
 
 # ---- a running plant --------------------------------------------------------------------------
 
 
-@app.command(rich_help_panel=_ASK)
+@app.command(rich_help_panel=ASK)
 def status(data: Data = None, as_json: Json = False) -> None:
     """The fleet worst first, its books, what is proposed, what to type next."""
     folder = find_data(data)
     if as_json:
-        _print_json(_answer(folder, "status"))
+        print_json(_answer(folder, "status"))
         return
-    display = _load("gemel.display")
-    _stdout().print(display.picture(_state(folder, display), rows=100, data=_hint(folder)))
+    display = load("gemel.display")
+    stdout().print(display.picture(_state(folder, display), rows=100, data=hint(folder)))
 
 
 def _state(folder: Path, display: Any) -> Any:
-    client = _load("gemel.server.client")
-    if client.running(folder) is None:
-        return display.of_store(folder, _load("gemel.store.ledger"))
-    with client.Client(folder) as asked:
+    remote = load("gemel.server.client")
+    if remote.running(folder) is None:
+        return display.of_store(folder)
+    with remote.Client(folder) as asked:
         return display.of_api(asked)
 
 
 def _answer(folder: Path, noun: str, **how: Any) -> Any:
     """A noun from the running server; when none runs, from the ledger, with its age."""
-    client = _load("gemel.server.client")
-    if client.running(folder) is not None:
-        with client.Client(folder) as asked:
+    remote = load("gemel.server.client")
+    if remote.running(folder) is not None:
+        with remote.Client(folder) as asked:
             return asked.get(noun, **how)
-    display = _load("gemel.display")
-    state = display.of_store(folder, _load("gemel.store.ledger"))
+    state = load("gemel.display").of_store(folder)
     told: dict[str, Any] = {"at": state.at, "tick": state.tick, "running": False}
     told["note"] = state.note
     if noun == "status":
         return {**told, "plant": state.plant, "books": state.books}
-    _stderr().print(state.note, style="yellow", soft_wrap=True)
+    stderr().print(state.note, style="yellow", soft_wrap=True)
     rows = getattr(state, noun) if how.get("status") is None else _still(state, noun, how["status"])
-    return {**told, "items": [r for r in rows if how.get("twin") in (None, r["twin"])], "next": None}
+    return {
+        **told,
+        "items": [r for r in rows if how.get("twin") in (None, r["twin"])],
+        "next": None,
+    }
 
 
 def _still(state: Any, noun: str, wanted: str) -> list[dict[str, Any]]:
     return [row for row in getattr(state, noun) if row["status"] == wanted]
 
 
-@app.command(rich_help_panel=_ASK, epilog="Example: gemel findings --twin st1-b2 --all")
+@app.command(rich_help_panel=ASK, epilog="Example: gemel findings --twin st1-b2 --all")
 def findings(
     data: Data = None,
     twin: Annotated[str | None, typer.Option(help="of this twin")] = None,
@@ -426,17 +283,17 @@ def findings(
     wanted = None if every else "open"
     told = _answer(find_data(data), "findings", status=wanted, twin=twin, limit=1000)
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
-    table = _table("id", "twin", "since (plant time)", "what", wide="what")
+    made = table("id", "twin", "since (plant time)", "what", wide="what")
     for row in told["items"]:
-        since = _load("gemel.display").clock_words(row["instant"])
+        since = load("gemel.display").clock_words(row["instant"])
         mark = "" if row["status"] == "open" else " (closed)"
-        table.add_row(row["id"], row["twin"], since, f"{row['text']}{mark}")
-    _show(table, "no open finding" if wanted else "no finding")
+        made.add_row(row["id"], row["twin"], since, f"{row['text']}{mark}")
+    show(made, "no open finding" if wanted else "no finding")
 
 
-@app.command(rich_help_panel=_ASK)
+@app.command(rich_help_panel=ASK)
 def proposals(
     data: Data = None,
     every: Annotated[bool, typer.Option("--all", help="decided ones too")] = False,
@@ -446,22 +303,22 @@ def proposals(
     folder = find_data(data)
     told = _answer(folder, "proposals", status=None if every else "open", limit=1000)
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
-    display, out = _load("gemel.display"), _stdout()
+    display, out = load("gemel.display"), stdout()
     state = display.State("", told["at"], told["tick"], [], {}, [], told["items"], [], {})
     for row in told["items"]:
         out.print(display.proposal_lines(row, state))
         if row["status"] != "open":
             out.print(f"  {row['status']} by {row['by'] or 'the clock'}: {row['why']}", style="dim")
     if told["items"]:
-        out.print(display.next_words(state, _hint(folder)))
+        out.print(display.next_words(state, hint(folder)))
     else:
         out.print("no open proposal" if not every else "no proposal", style="dim")
 
 
 @app.command(
-    rich_help_panel=_ASK, epilog='Example: gemel approve P-000001 --why "cheaper than the outage"'
+    rich_help_panel=ASK, epilog='Example: gemel approve P-000001 --why "cheaper than the outage"'
 )
 def approve(
     proposal: Annotated[str, typer.Argument(help="its id", metavar="ID")],
@@ -477,12 +334,12 @@ def approve(
     body["by"] = by or getpass.getuser()
     if argument is not None:
         body["argument"] = argument
-    with _client(data) as client:
-        told = client.post(f"proposals/{proposal}/verdict", body)
+    with client(data) as asked:
+        told = asked.post(f"proposals/{proposal}/verdict", body)
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
-    out, sent = _stdout(), told["invocation"]
+    out, sent = stdout(), told["invocation"]
     out.print(f"{proposal} {told['proposal']['status']} by {body['by']}")
     if sent:
         command = f"{sent['command']} {sent['argument']:g} to {sent['target']}"
@@ -490,7 +347,7 @@ def approve(
 
 
 @app.command(
-    rich_help_panel=_ASK,
+    rich_help_panel=ASK,
     epilog='Example: gemel maintain st1-b2 --reset wear --why "new bearing shells"',
 )
 def maintain(
@@ -508,27 +365,27 @@ def maintain(
     body = {"twin": twin, "resets": reset or [], "why": why, "by": by or getpass.getuser()}
     if binding:
         body["binding"] = binding
-    with _client(data) as client:
-        told = client.post("maintenance", body)
+    with client(data) as asked:
+        told = asked.post("maintenance", body)
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
-    _stdout().print(f"{twin}: {', '.join(told['resets']) or 'every state'} starts anew")
+    stdout().print(f"{twin}: {', '.join(told['resets']) or 'every state'} starts anew")
 
 
-@app.command(rich_help_panel=_ASK)
+@app.command(rich_help_panel=ASK)
 def why(
     twin: Annotated[str, typer.Argument(help="a twin", metavar="TWIN")],
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Every number of a twin, back to samples, kernel, parameters, proof and approvals."""
-    with _client(data) as client:
-        told = client.get(f"twins/{twin}/why")
+    with client(data) as asked:
+        told = asked.get(f"twins/{twin}/why")
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
-        _stdout().print(_load("gemel.display").why_words(told))
+        stdout().print(load("gemel.display").why_words(told))
 
 
 @runs_app.callback(invoke_without_command=True)
@@ -537,16 +394,16 @@ def runs(context: typer.Context, data: Data = None, as_json: Json = False) -> No
     context.obj = data
     if context.invoked_subcommand is not None:
         return
-    with _client(data) as client:
-        told = client.get("runs")
+    with client(data) as asked:
+        told = asked.get("runs")
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
-    table = _table("id", "what", "status", "started by", "when (plant time)", wide="started by")
+    made = table("id", "what", "status", "started by", "when (plant time)", wide="started by")
     for row in told["items"]:
-        when = _load("gemel.display").clock_words(row["created_at"])
-        table.add_row(row["id"], row["definition"], row["status"], row["started_by"], when)
-    _show(table, "no run yet; start one: gemel runs start refit")
+        when = load("gemel.display").clock_words(row["created_at"])
+        made.add_row(row["id"], row["definition"], row["status"], row["started_by"], when)
+    show(made, "no run yet; start one: gemel runs start refit")
 
 
 @runs_app.command("start", epilog="Example: gemel runs start refit --option days=14")
@@ -563,12 +420,12 @@ def runs_start(
     """Start a run now."""
     options = dict(_option(text) for text in option or [])
     body = {"definition": definition, "options": options, "by": by or getpass.getuser()}
-    with _client(data or context.obj) as client:
-        told = client.post("runs", body)
+    with client(data or context.obj) as asked:
+        told = asked.post("runs", body)
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
-        _stdout().print(f"{told['id']} {told['definition']}: {told['status']}; gemel runs shows it")
+        stdout().print(f"{told['id']} {told['definition']}: {told['status']}; gemel runs shows it")
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -594,28 +451,13 @@ def runs_approve(
     """Answer a run that waits for a person."""
     verdict = "rejected" if reject else "approved"
     body = {"verdict": verdict, "why": why, "by": by or getpass.getuser()}
-    with _client(data or context.obj) as client:
-        told = client.post(f"runs/{run_id}/verdict", body)
-    _print_json(told) if as_json else _stdout().print(f"{run_id}: {verdict}; it goes on")
+    with client(data or context.obj) as asked:
+        told = asked.post(f"runs/{run_id}/verdict", body)
+    print_json(told) if as_json else stdout().print(f"{run_id}: {verdict}; it goes on")
 
 
-# ---- check and explain ------------------------------------------------------------------------
+app.add_typer(checks_app)
 
 
-@app.command(rich_help_panel=_CHECK, epilog="Example: gemel explain unit.mismatch")
-def explain(
-    code: Annotated[str | None, typer.Argument(help="a code; none lists all")] = None,
-    as_json: Json = False,
-) -> None:
-    """What an error's code means, and how to mend it."""
-    if code is not None:
-        text = explain_code(code)
-        _print_json({"code": code, **catalogue()[code]}) if as_json else typer.echo(text)
-        return
-    if as_json:
-        _print_json(catalogue())
-        return
-    table = _table("code", "means", wide="means")
-    for name, entry in sorted(catalogue().items()):
-        table.add_row(name, entry["means"])
-    _show(table, "")
+if __name__ == "__main__":
+    main()

@@ -80,7 +80,8 @@ def parse_instant(text: str) -> int:
     0
     """
     match = re.fullmatch(
-        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)\s*(Z|[+-]\d\d:?\d\d)", text.strip()
+        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)\s*(Z|[+-]\d\d:?\d\d)",
+        text.strip(),
     )
     try:
         if match is None:

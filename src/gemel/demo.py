@@ -5,7 +5,7 @@ Never   takes another way than a user's plant would: same sources, same tick, sa
 """
 
 import multiprocessing
-import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
@@ -13,16 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from rich.console import Console
 
 from gemel.clock import ManualClock, PacedClock, format_instant
+from gemel.console import hint, stopping
+from gemel.display import watch
 from gemel.errors import NotFound, Unavailable
 from gemel.flow.fleet import Fleet, Plan, load_plan
 from gemel.flow.host import Host
 from gemel.graph.plantfile import SourceSpec
 from gemel.plant.simulator import PlantConfig, history, run_plant
 from gemel.plant.truth import START
+from gemel.server.app import serve
 
 DAYS = 8.0  # of history before the demo begins
+WIND = "scada"  # the source of the wind example
 Say = Callable[[str], None]
 
 
@@ -35,6 +40,35 @@ def examples() -> Path:
     raise NotFound("demo.no_examples", "the examples are not there", mend="reinstall gemel")
 
 
+def run_demo(
+    data: Path,
+    port: int,
+    speed: float,
+    *,
+    seconds: float | None = None,
+    plain: bool = False,
+) -> None:
+    """Set up (the first time), run until Ctrl-C or `seconds` are over, and put all away."""
+    err = Console(stderr=True)
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        err.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {what}", highlight=False)
+
+    host = begin(data, speed, say)
+    process: SpawnProcess | None = None
+    try:
+        with stopping() as asked, serve(host, port) as server:
+            process = plant_process(host)
+            _refit(host, say)
+            say(f"live: {server.url}/api/v1, its token lies in {data / 'token'}")
+            watch(host, asked, plain=plain, seconds=seconds, data=hint(data))
+    finally:
+        stop(process, host)
+    if host.failure is not None:
+        raise host.failure
+
+
 def begin(data: Path, speed: float, say: Say) -> Host:
     """A running host on the demo's plant; the first time with history replayed and fits made."""
     plan = load_plan(examples() / "demo" / "plant.toml")
@@ -43,8 +77,12 @@ def begin(data: Path, speed: float, say: Say) -> Host:
         _learn(plan, data, say)
         (data / "ready").touch()
     clock = {**plan.plant.clock, "speed": speed}
-    host = Host(replace(plan, plant=replace(plan.plant, clock=clock)), data)
-    return host.start()
+    wind = plan.plant.sources[WIND]
+    since = replace(wind, options={**wind.options, "since": format_instant(START)})
+    sources = {**plan.plant.sources, WIND: since}
+    return Host(
+        replace(plan, plant=replace(plan.plant, clock=clock, sources=sources)), data
+    ).start()
 
 
 def plant_process(host: Host) -> SpawnProcess:
@@ -69,17 +107,13 @@ def _learn(plan: Plan, data: Path, say: Say) -> None:
     """Replay the history as fast as the machine can, then fit and prove every bearing."""
     say("writing 8 days of the steam hall's history")
     path = _history(plan, data)
-    sources = {
-        name: spec for name, spec in plan.plant.sources.items() if spec.options.get("ahead")
-    }
+    sources = {name: spec for name, spec in plan.plant.sources.items() if spec.options.get("ahead")}
     sources["history"] = SourceSpec("history", "csv", {"path": str(path)})
     past = replace(plan.plant, sources=sources, clock={"kind": "data"}, triggers=[], policies=[])
     fleets = {name: _unasked(fleet) for name, fleet in plan.fleets.items()}
     say("replaying it through the same path that live telemetry takes")
     with Host(replace(plan, plant=past, fleets=fleets), data, clock=ManualClock()) as host:
         _until(host.wait, host)
-        say(f"it is {format_instant(host.view().at)}: fitting every steam bearing on its history")
-        _refit(host, say)
 
 
 def _unasked(fleet: Fleet) -> Fleet:
@@ -88,14 +122,11 @@ def _unasked(fleet: Fleet) -> Fleet:
 
 
 def _refit(host: Host, say: Say) -> None:
-    """Fit on the older part, prove on the later, promote by rule."""
-    options = {"binding": "bearing", "days": DAYS, "approve": "rule"}
-    run = host.start_run("refit", options, started_by="demo")
-    ended = threading.Event()
-    while (record := host.ledger.run(run["id"]) or run)["status"] == "running":
-        ended.wait(0.05)
-    promoted = record["result"].get("promoted", [])
-    say(f"{run['id']}: {len(promoted)} of 8 fits beat the fleet's typical values and speak now")
+    """By request, once: fit on the older part, prove on the later, promote by rule."""
+    if not host.ledger.runs(limit=1):
+        options = {"binding": "bearing", "days": DAYS, "approve": "rule"}
+        run = host.start_run("refit", options, started_by="request demo")
+        say(f"run {run['id']}: every steam bearing is fitted on its history and proved")
 
 
 def _until(done: Callable[[float], bool], host: Host) -> None:
@@ -110,16 +141,18 @@ def _history(plan: Plan, data: Path) -> Path:
     steam_path, path = data / "steam-history.csv", data / "history.csv"
     history(steam_path, DAYS, end_at=START, every=600.0)
     steam = pl.read_csv(steam_path).with_columns(pl.col("time").str.to_datetime(time_zone="UTC"))
-    joined = pl.concat([steam, _wind_before(plan)], how="diagonal").sort("time", maintain_order=True)
+    joined = pl.concat([steam, _wind_before(plan)], how="diagonal_relaxed").sort(
+        "time", maintain_order=True
+    )
     stamp = pl.col("time").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    joined.with_columns(stamp).write_csv(path)
+    joined.with_columns(stamp).write_csv(path, float_precision=4)
     steam_path.unlink()
     return path
 
 
 def _wind_before(plan: Plan) -> pl.DataFrame:
     """The wind rows of the last days before the start, with our names."""
-    options: dict[str, Any] = plan.plant.sources["turbines"].options
+    options: dict[str, Any] = plan.plant.sources[WIND].options
     columns = {theirs: ours for ours, theirs in options.get("columns", {}).items()}
     table = pl.read_parquet(options["path"]).rename(columns)
     when = pl.col("time").dt.convert_time_zone("UTC").dt.cast_time_unit("us")

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,10 +19,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gemel.clock import SECOND, format_duration, format_instant, parse_instant
+from gemel.clock import SECOND, WallClock, format_duration, format_instant, parse_instant
 from gemel.flow.host import Host
 from gemel.flow.receive import command_of
 from gemel.server.routes import value_line
+from gemel.store.ledger import Ledger
 
 Record = dict[str, Any]
 BAR = 8  # characters of a health bar
@@ -350,3 +352,106 @@ def _line(kind: str, row: Record) -> str:
     if row["status"] == "open":
         told += f', gemel approve {row["id"]} --why "your reason"'
     return told
+
+
+# ---- from elsewhere than this process ---------------------------------------------------------
+
+
+def of_api(client: Any) -> State:
+    """The picture of a Gemel in another process, over its API."""
+    status = client.get("status")
+    if not status["running"]:
+        status["note"] = (status["failure"] or {}).get("message", "its loop has stopped")
+    return State(
+        status["plant"],
+        status["at"],
+        status["tick"],
+        client.get("twins", limit=1000)["items"],
+        status["books"],
+        client.get("findings", status="open", limit=200)["items"],
+        client.get("proposals", limit=200)["items"],
+        client.get("invocations", limit=200)["items"],
+        client.get("value"),
+        float(status["speed"] or float("inf")),
+        status.get("note", ""),
+    )
+
+
+def of_store(folder: Path) -> State:
+    """The picture of the ledger of a data directory on which nobody runs; it says how old it is."""
+    path = folder / "ledger.db"
+    ledger = Ledger(f"sqlite:///{path}", readonly=True)
+    try:
+        row = ledger.last()
+        written = max(p.stat().st_mtime for p in folder.glob("ledger.db*"))
+        age = format_duration(max(0.0, WallClock().now() / SECOND - written))
+        proposals, invocations = ledger.proposals(limit=200), ledger.invocations(limit=200)
+        return State(
+            folder.name.removesuffix(".gemel"),
+            row.at if row else 0,
+            row.tick if row else 0,
+            [],
+            row.books if row else {},
+            ledger.findings(limit=500),
+            proposals,
+            invocations,
+            value_line(proposals, invocations),
+            note=f"not running: this is the ledger as it was left {age} ago",
+        )
+    finally:
+        ledger.close()
+
+
+def why_words(told: Record) -> Group:
+    """`why` for people: each number with its doubt, and below it where it comes from."""
+    parts: list[RenderableType] = [
+        Text.assemble((told["twin"], "bold"), f"  at {clock_words(told['at'])} UTC")
+    ]
+    for name, row in told["samples"].items():
+        measured = (
+            f"{row['value']:.6g} {row['unit']}, {row['quality']}, {clock_words(row['instant'])}"
+        )
+        parts.append(Text.assemble(("  measured  ", "dim"), f"{name} = {measured}"))
+    for binding, fleet in told["fleets"].items():
+        parts += _why_fleet(binding, fleet)
+    for name in ("maintenance", "promotions", "validation"):
+        for row in told.get(name, []):
+            parts.append(Text.assemble((f"  {name}  ", "dim"), _brief(row)))
+    parts += [Text(f"  {f['id']} {f['status']}: {f['text']}") for f in told["findings"][:5]]
+    for row in told["proposals"][:5]:
+        who = f" by {row['by']}: {row['why']}" if row["by"] else ""
+        command = f"{row['command']} {row['argument']:g}"
+        parts.append(Text(f"  {row['id']} {command} {row['status']}{who}"))
+    parts += [Text("  ").append_text(invocation_line(row)) for row in told["invocations"][:5]]
+    return Group(*parts)
+
+
+def _why_fleet(binding: str, fleet: Record) -> Iterator[Text]:
+    held = "in step" if fleet["in_step"] else "NOT in step"
+    yield Text.assemble((binding, "bold"), f"  kernel {fleet['kernel']}, fit {fleet['version']}")
+    yield Text(f"  {held} with its asset: innovation statistic {fleet['nis']:.2f} (1 is right)")
+    for name, row in fleet["states"].items():
+        yield _number("state", name, row["mean"], row["std"], row["unit"])
+    for name, row in fleet["sensors"].items():
+        line = _number("foreseen", name, row["foreseen"], row["std"], row["unit"])
+        measured = row["measured"]
+        yield line.append("" if measured is None else f", measured {measured:.6g}")
+    for name, row in fleet["parameters"].items():
+        log = " (in log)" if row["scale"] == "log" else ""
+        yield _number("parameter", name, row["value"], row["std"], row.get("unit", "")).append(log)
+    for name, row in fleet["health"].items():
+        yield _number("health", name, row["index"], row["std"], "")
+    for rul in fleet["rul"]:
+        told = f"{rul['mode']} in {rul_words(rul)}, under: {rul['scenario']}"
+        yield Text.assemble(("  time  ", "dim"), told)
+
+
+def _number(kind: str, name: str, value: float, std: float, unit: str) -> Text:
+    shown = f"{name} = {value:.5g} ±{std:.2g}"
+    return Text.assemble((f"  {kind}  ", "dim"), shown, "" if unit in ("", "1") else f" {unit}")
+
+
+def _brief(row: Record) -> str:
+    if "body" in row:
+        return f"{clock_words(row.get('instant'))} {row['body']}"
+    return f"{row.get('id', '')} {row.get('definition', '')} {row.get('status', '')}"

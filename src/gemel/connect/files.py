@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gemel.clock import SECOND, Clock, ManualClock, parse_duration
+from gemel.clock import SECOND, Clock, ManualClock, parse_duration, parse_instant
 from gemel.connect.base import Deliver, dead_letter
 from gemel.connect.tables import Block, TableFile, part
 from gemel.records import Batch, Entry, Instants
@@ -41,6 +41,7 @@ class FileSource:
     columns: our name → the file's, for twin, time, signal, value, unit and every signal
     units: signal → unit, "" = as declared · signals: read these only · twin: of a file of one twin
     time_zone: of times that carry none · span: seconds, or "6h", of data in one entry at most
+    since: rows at or before this instant are left out
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class FileSource:
         signals: Sequence[str] | None = None,
         delimiter: str | None = None,
         span: str | float = SPAN,
+        since: str = "",
     ) -> None:
         self.name, self.span = name, int(parse_duration(span) * SECOND)
+        self.since = parse_instant(since) if since else None
         self.file = TableFile(
             Path(path), format, columns or {}, units or {}, time_zone, twin, signals, delimiter
         )
@@ -68,6 +71,8 @@ class FileSource:
         for block in self.file.blocks():
             rows = len(block.instant)
             row = max(0, done - first)
+            if self.since is not None:
+                row = max(row, int(np.searchsorted(block.instant, self.since, "right")))
             while row < rows:
                 end = _due(clock, stop, block.instant, row, self._end(block, row))
                 if stop.is_set():

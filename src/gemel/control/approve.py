@@ -64,10 +64,14 @@ def on_reply(invocation: Invocation, accepted: bool, detail: str, now: int) -> N
         invocation.done_at = 0 if accepted else now
 
 
-def on_telemetry(invocation: Invocation, how: str, tolerance: float, value: float, now: int) -> bool:
+def on_telemetry(
+    invocation: Invocation, how: str, tolerance: float, value: float, now: int
+) -> bool:
     """Whether this reading shows that the command worked; if so it is confirmed."""
     off = value - invocation.argument
-    done = {"near": abs(off) <= tolerance, "below": off <= tolerance, "above": off >= -tolerance}[how]
+    done = {"near": abs(off) <= tolerance, "below": off <= tolerance, "above": off >= -tolerance}[
+        how
+    ]
     if done and invocation.status in OPEN:
         invocation.status, invocation.done_at = "confirmed", now
         return True

@@ -44,7 +44,7 @@ def try_options(
     mean: Floats,
     cov: Floats,
     p: Floats,
-    p_std: Floats,
+    p_cov: Floats,
     inputs: Floats,
     dt: float,
     options: list[Option],
@@ -56,7 +56,7 @@ def try_options(
 ) -> list[Tried]:
     """Doing nothing first, then every option: the same twin, the same draws.
 
-    mean (X,) · cov (X,X) · p, p_std (P,) · inputs (K,U) ahead if nothing is done · deadline s
+    mean (X,) · cov (X,X) · p (P,) · p_cov (P,P) · inputs (K,U) ahead if nothing is done · deadline s
     """
     names = list(kernel.layout.inputs)
     plans = [inputs] + [_with(inputs, names, option) for option in options]
@@ -66,7 +66,7 @@ def try_options(
         np.tile(mean, (count, 1)),
         np.tile(cov, (count, 1, 1)),
         np.tile(p, (count, 1)),
-        np.tile(p_std, (count, 1)),
+        np.tile(p_cov, (count, 1, 1)),
         np.stack(plans, axis=1),
         dt,
         keys=np.full(count, key, np.uint64),

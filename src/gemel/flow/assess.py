@@ -17,9 +17,9 @@ from gemel.insight.findings import follow
 from gemel.insight.health import health
 from gemel.kernels.forecast import Foreseen, foresee
 
-SICK = 0.7  # health below this, or a limit in sight, is foreseen at every chance, others at HEALTHY
+SICK = 0.7  # health below this, a limit in sight or an open finding: foreseen at every chance
 IN_SIGHT = 0.05  # share of paths that reached a limit the last time
-HEALTHY = 6  # chances
+HEALTHY = 6  # chances between two forecasts of a row that is well
 STEPS = 240  # of a forecast
 LIKELY = 0.5  # share of paths that must reach a limit before it is a finding
 
@@ -49,7 +49,9 @@ def _anomalies(
                 z = held.bias[row, k]
                 off = z * float(np.sqrt(held.estimate.innovation_var[row, k]))
                 unit = fleet.kernel.layout.outputs[sensor].unit
-                text = f"{sensor} has been {off:+.2f} {unit} from what the twin foresees, on average"
+                text = (
+                    f"{sensor} has been {off:+.2f} {unit} from what the twin foresees, on average"
+                )
                 return text, {
                     "bias_sigma": float(z),
                     "nis": float(held.nis[row]),
@@ -116,7 +118,9 @@ def _foresee(
     sight = [
         max((rul["reached"] for rul in held.rul.get(twin, [])), default=0.0) for twin in fleet.twins
     ]
-    sick = (worst < SICK) | (np.array(sight) > IN_SIGHT)
+    noticed = {f.twin for f in memory.findings.open.values() if f.binding == binding.name}
+    told = np.array([twin in noticed for twin in fleet.twins])
+    sick = (worst < SICK) | (np.array(sight) > IN_SIGHT) | told
     every = np.where(sick, 1, HEALTHY) * int(binding.foresee_every * SECOND)
     due = np.flatnonzero(held.ready & ~held.stale & (instant - held.foreseen_at >= every))
     if len(due) == 0:
@@ -129,7 +133,7 @@ def _foresee(
         held.estimate.mean[rows],
         held.estimate.cov[rows],
         held.p[rows],
-        held.p_std[rows],
+        held.p_cov[rows],
         held.usual.inputs(rows, instant, dt, STEPS),
         dt,
         keys=fleet.keys[rows],

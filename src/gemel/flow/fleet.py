@@ -38,7 +38,8 @@ class Fleet:
     keys: Keys
     grid: Grid
     start_parameters: Floats
-    start_stds: Floats
+    start_cov: Floats
+    prior_cov: Floats
     start_versions: list[str]
 
 
@@ -91,7 +92,9 @@ def _tables(path: Path) -> dict[str, Any]:
 
 def compile_plan(plant: PlantFile, folder: Path) -> Plan:
     """Slots, grids and fleets of a plant."""
-    keys = [(t.id, s) for t in plant.twins.values() for s in plant.interfaces[t.interface].telemetry]
+    keys = [
+        (t.id, s) for t in plant.twins.values() for s in plant.interfaces[t.interface].telemetry
+    ]
     index = {key: k for k, key in enumerate(keys)}
     declared = [plant.interfaces[plant.twins[t].interface].telemetry[s] for t, s in keys]
     rules = Rules(
@@ -158,7 +161,8 @@ def _fleet(
         np.array([twin_key(twin) for twin in ids], np.uint64),
         _grid(plant, binding, kernel, twins, index),
         values,
-        stds,
+        stds[:, :, None] ** 2 * np.eye(stds.shape[1]),
+        np.diag([float(p.spread) ** 2 for p in kernel.layout.parameters.values()]),
         versions,
     )
 

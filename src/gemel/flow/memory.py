@@ -37,7 +37,7 @@ _ESTIMATE = ("instant", "mean", "cov", "foreseen", "innovation", "innovation_var
 class FleetMemory:
     """One fleet's belief: rows as in the plan.
 
-    p, p_std (A,P) · versions (A): which fit speaks · u (A,U) latest inputs · stale (A,)
+    p (A,P) · p_cov (A,P,P) · versions (A): which fit speaks · u (A,U) latest inputs · stale (A,)
     bias (A,Y), nis (A,): running innovation statistics · foreseen_at (A,) ns
     health: mode → (index (A,), std (A,)) · rul: twin → its latest RUL records
     """
@@ -45,7 +45,7 @@ class FleetMemory:
     estimate: Estimate
     grid: GridMemory
     p: Floats
-    p_std: Floats
+    p_cov: Floats
     versions: list[str]
     u: Floats
     ready: Bools
@@ -100,7 +100,7 @@ def _fleet(fleet: Fleet) -> FleetMemory:
         blank(type(fleet.kernel), count),
         GridMemory.blank(fleet.grid),
         fleet.start_parameters.copy(),
-        fleet.start_stds.copy(),
+        fleet.start_cov.copy(),
         list(fleet.start_versions),
         np.zeros((count, len(layout.inputs))),
         np.zeros(count, np.bool_),
@@ -152,7 +152,7 @@ def pack(memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     for name, fleet in memory.fleets.items():
         arrays |= {f"{name}.estimate.{k}": getattr(fleet.estimate, k) for k in _ESTIMATE}
-        for key in ("p", "p_std", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
+        for key in ("p", "p_cov", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
             arrays[f"{name}.{key}"] = getattr(fleet, key)
         arrays[f"{name}.held"], arrays[f"{name}.held_at"] = fleet.grid.held, fleet.grid.held_at
         arrays[f"{name}.usual"], arrays[f"{name}.usual_seen"] = fleet.usual.mean, fleet.usual.seen
@@ -206,7 +206,7 @@ def _unpack_fleet(
     fleet: FleetMemory, name: str, arrays: dict[str, Any], told: dict[str, Any]
 ) -> None:
     fleet.estimate = Estimate(**{k: arrays[f"{name}.estimate.{k}"].copy() for k in _ESTIMATE})
-    for key in ("p", "p_std", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
+    for key in ("p", "p_cov", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
         setattr(fleet, key, arrays[f"{name}.{key}"].copy())
     fleet.grid.held = arrays[f"{name}.held"].copy()
     fleet.grid.held_at = arrays[f"{name}.held_at"].copy()

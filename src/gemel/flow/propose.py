@@ -46,7 +46,9 @@ def _may_ask(memory: Memory, policy: Policy, twin: str, instant: int) -> bool:
     return not asked and not running and instant >= control.quiet.get(f"{policy.name}|{twin}", 0)
 
 
-def _deadline(plan: Plan, memory: Memory, policy: Policy, twin: str, at: int, horizon: float) -> float:
+def _deadline(
+    plan: Plan, memory: Memory, policy: Policy, twin: str, at: int, horizon: float
+) -> float:
     """Seconds until what the policy wants the asset to live to."""
     if policy.before != "next_service":
         return min(parse_duration(policy.before), horizon)
@@ -76,7 +78,7 @@ def _proposal(
         held.estimate.mean[row],
         held.estimate.cov[row],
         held.p[row],
-        held.p_std[row],
+        held.p_cov[row],
         held.usual.inputs([row], instant, dt, STEPS)[:, 0],
         dt,
         _options(plan, policy, twin),

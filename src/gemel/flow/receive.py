@@ -177,7 +177,7 @@ def _maintenance(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> 
     for name, fleet in plan.fleets.items():
         if body["twin"] in fleet.row and body.get("binding", name) == name:
             _reset(fleet.kernel.layout.states, memory.fleets[name], fleet.row[body["twin"]], body)
-            memory.fleets[name].p_std[fleet.row[body["twin"]]] = fleet.start_stds[0]
+            memory.fleets[name].p_cov[fleet.row[body["twin"]]] = fleet.prior_cov
             memory.fleets[name].rul.pop(body["twin"], None)
     closed = close_twin(memory.findings, body["twin"], entry.received_at)
     outcome.findings += [f.as_record() for f in closed]
@@ -198,6 +198,13 @@ def _reset(states: dict[str, Any], held: FleetMemory, row: int, body: dict[str, 
     held.bias[row], held.nis[row] = 0.0, 1.0
 
 
+def _doubt(states: dict[str, Any], held: FleetMemory, row: int) -> None:
+    """What was believed under other parameters is doubted anew: means stay, the doubt is opened."""
+    now = np.diagonal(held.estimate.cov[row])
+    start = np.array([declared.start_std**2 for declared in states.values()])
+    held.estimate.cov[row] = np.diag(np.maximum(now, start))
+
+
 def _promotion(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
     """New parameters speak for one asset from here on."""
     body = entry.body
@@ -205,8 +212,9 @@ def _promotion(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> No
     row = fleet.row[body["twin"]]
     for k, name in enumerate(fleet.kernel.layout.parameters):
         held.p[row, k] = body["parameters"].get(name, held.p[row, k])
-        held.p_std[row, k] = body["stds"].get(name, held.p_std[row, k])
+    held.p_cov[row] = body["cov"]
     held.versions[row] = body["version"]
+    _doubt(fleet.kernel.layout.states, held, row)
     held.bias[row], held.nis[row] = 0.0, 1.0
     _event_told(entry, "promotion", body, outcome)
 

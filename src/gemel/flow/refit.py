@@ -42,6 +42,7 @@ def learn(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
         learnt[twin] = {
             "parameters": dict(zip(names, found.values[0].tolist(), strict=True)),
             "stds": dict(zip(names, found.stds[0].tolist(), strict=True)),
+            "cov": found.cov[0].tolist(),
             "rmse": float(found.rmse[0]),
             "samples": int(found.samples[0]),
             "not_identified": [n for n, s in zip(names, found.shrink[0], strict=True) if s > 0.8],
@@ -115,6 +116,7 @@ def _promotion(desk: Desk, run: Record, done: dict[str, Record], twin: str) -> R
         "twin": twin,
         "parameters": learnt["parameters"],
         "stds": learnt["stds"],
+        "cov": learnt["cov"],
         "kernel": done["learn"]["kernel"],
         "version": run["id"],
         "by": done["ask"]["by"],
@@ -146,4 +148,9 @@ def _windows(history: History, told: Record) -> Any:
     return windows([history], told["every"], warm=warm, judged=judged)
 
 
-REFIT: list[tuple[str, Step]] = [("learn", learn), ("judge", judge), ("ask", ask), ("promote", promote)]
+REFIT: list[tuple[str, Step]] = [
+    ("learn", learn),
+    ("judge", judge),
+    ("ask", ask),
+    ("promote", promote),
+]

@@ -12,7 +12,6 @@ from gemel.errors import NotFound
 from gemel.flow.desk import Desk, Record, Step
 
 
-
 def gather(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
     """The finding, the twin's picture and its last proposals, as they are now."""
     wanted = run["options"].get("finding", "")

@@ -25,6 +25,7 @@ DEFINITIONS: dict[str, list[tuple[str, Step]]] = {
     "watch": WATCH,
 }
 
+
 class Runs:
     """One worker that carries out runs, one after the other, beside the loop."""
 
@@ -139,7 +140,9 @@ class Runs:
                     continue
                 found = step(self._desk, record, done)
                 if found.get("status") == WAITING:
-                    ledger.put_run({**record, "status": WAITING, "waits_for": name} | {"result": found})
+                    ledger.put_run(
+                        {**record, "status": WAITING, "waits_for": name} | {"result": found}
+                    )
                     return
                 ledger.put_step(record["id"], name, found)
             steps = ledger.steps(record["id"])
@@ -149,5 +152,9 @@ class Runs:
             record = {**record, "status": "failed", "result": error.as_record()}
         except Exception as error:  # one run's failure is that run's, and is shown
             text = f"{type(error).__name__}: {error}"
-            record = {**record, "status": "failed", "result": {"code": "run.crashed", "message": text}}
+            record = {
+                **record,
+                "status": "failed",
+                "result": {"code": "run.crashed", "message": text},
+            }
         ledger.put_run({**record, "ended_at": self._desk.clock.now()})

@@ -93,7 +93,7 @@ def _file(spec: SourceSpec, folder: Path, made: Connectors) -> None:
             "source.option",
             f"an option is not known: {str(error).rsplit(' ', 1)[-1]}",
             where=f"source {spec.name}",
-            mend="known are: path, columns, units, time_zone, twin, signals, delimiter, span; "
+            mend="known are: path, columns, units, time_zone, twin, signals, delimiter, span, since; "
             "event, ahead",
         ) from None
 

@@ -123,7 +123,7 @@ def _row(fleet: Fleet, held: FleetMemory, row: int) -> dict[str, Any]:
         "parameters": {
             name: {
                 "value": float(held.p[row, k]),
-                "std": float(held.p_std[row, k]),
+                "std": float(np.sqrt(held.p_cov[row, k, k])),
                 "scale": item.scale,
                 "unit": item.unit,
             }

@@ -13,7 +13,9 @@ from gemel.kernels.base import Kernel
 from gemel.records import Estimate, Floats
 
 
-def health(kernel: Kernel, estimate: Estimate, u: Floats, p: Floats) -> dict[str, tuple[Floats, Floats]]:
+def health(
+    kernel: Kernel, estimate: Estimate, u: Floats, p: Floats
+) -> dict[str, tuple[Floats, Floats]]:
     """mode → (index (A,), std (A,))."""
     out = {}
     for mode, (margin, g) in lanes.limits_jacobian(kernel, estimate.mean, u, p).items():

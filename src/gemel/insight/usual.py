@@ -36,7 +36,9 @@ class UsualDay:
     def inputs(self, rows: list[int], start: int, dt: float, steps: int) -> Floats:
         """The inputs ahead of some rows: (K, rows, U); an hour never seen gets the day's mean."""
         mean, seen = self.mean[rows], self.seen[rows][..., None]
-        day = (mean * seen).sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
+        day = (mean * seen).sum(axis=1, keepdims=True) / np.maximum(
+            seen.sum(axis=1, keepdims=True), 1
+        )
         filled = np.where(seen, mean, day)
         instants = start + (np.arange(steps) * dt * SECOND).astype(np.int64)
         return filled[:, instants // HOUR % 24].swapaxes(0, 1)

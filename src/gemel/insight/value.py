@@ -28,7 +28,9 @@ class ValueMemory:
     service: dict[str, list[int]] = field(default_factory=dict)
 
 
-def learn_event(memory: ValueMemory, config: dict[str, Any], name: str, body: dict[str, Any]) -> None:
+def learn_event(
+    memory: ValueMemory, config: dict[str, Any], name: str, body: dict[str, Any]
+) -> None:
     """Take in one price or one entry of the service calendar."""
     instant = int(body.get("instant", 0))
     if name == config.get("price", "price") and "value" in body:

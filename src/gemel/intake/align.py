@@ -58,7 +58,11 @@ def feed(grid: Grid, memory: GridMemory, judged: Judged) -> None:
     first = np.searchsorted(grid.slots, slot, "left")
     count = np.searchsorted(grid.slots, slot, "right") - first
     sample = np.repeat(np.arange(len(slot)), count)
-    port = np.repeat(first, count) + np.arange(len(sample)) - np.repeat(np.cumsum(count) - count, count)
+    port = (
+        np.repeat(first, count)
+        + np.arange(len(sample))
+        - np.repeat(np.cumsum(count) - count, count)
+    )
     order = np.argsort(instant[sample], kind="stable")  # of two in one interval the later stays
     sample, port = sample[order], port[order]
     row, column, at = grid.rows[port], grid.columns[port], instant[sample]

@@ -119,7 +119,16 @@ def judge(
         )
     _prune(memory, closed)
     return Judged(
-        source, received_at, batch.twin, batch.signal, batch.instant, value, slot, quality, reason, fate
+        source,
+        received_at,
+        batch.twin,
+        batch.signal,
+        batch.instant,
+        value,
+        slot,
+        quality,
+        reason,
+        fate,
     )
 
 

@@ -93,13 +93,15 @@ class Prior:
 @dataclass(frozen=True)
 class Fit:
     """values (A,P) · stds (A,P), in log where the scale is log · rmse (A,) · samples (A,)
-    shrink (A,P): posterior variance over prior variance, 1 = the data said nothing."""
+    shrink (A,P): posterior variance over prior variance, 1 = the data said nothing
+    cov (A,P,P): the whole posterior covariance; parameters that trade off are told apart by it."""
 
     values: Floats
     stds: Floats
     rmse: Floats
     samples: NDArray[np.int64]
     shrink: Floats
+    cov: Floats
     rounds: int
 
 
@@ -134,6 +136,7 @@ def fit(
         np.concatenate([part.rmse for part in parts]),
         samples.astype(np.int64),
         (stds / prior.spread) ** 2,
+        np.concatenate([part.cov for part in parts]),
         max(part.rounds for part in parts),
     )
 
@@ -233,9 +236,11 @@ def _fit_block(kernel: Kernel, windows: Windows, rounds: int, loss: Loss, prior:
             break
     sums = _weigh(windows, now, sigma, fresh, loss.bend)
     curvature = sums.jtj + np.diag(1.0 / prior.spread**2)
-    stds = np.sqrt(np.diagonal(np.linalg.inv(curvature), axis1=1, axis2=2))
+    cov = np.linalg.inv(curvature)
+    stds = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
     rmse, samples = _rmse(windows, now.residual)
-    return Fit(natural(kernel, theta), stds, rmse, samples, (stds / prior.spread) ** 2, done)
+    shrink = (stds / prior.spread) ** 2
+    return Fit(natural(kernel, theta), stds, rmse, samples, shrink, cov, done)
 
 
 def _look(kernel: Kernel, windows: Windows, theta: Floats, prior: Prior, high: Floats) -> _Pass:

@@ -58,7 +58,7 @@ def foresee(
     mean: Floats,
     cov: Floats,
     p: Floats,
-    p_std: Floats,
+    p_cov: Floats,
     inputs: Floats,
     dt: float,
     *,
@@ -69,12 +69,12 @@ def foresee(
 ) -> Foreseen:
     """Run every row `paths` times over inputs (K, A, U), `dt` seconds a step.
 
-    mean (A,X) · cov (A,X,X) · p (A,P) · p_std (A,P), in log where the parameter's scale is log
+    mean (A,X) · cov (A,X,X) · p (A,P) · p_cov (A,P,P), in log where the scale is log
     keys (A,) twin keys: they, the seed, the path and the step make every draw
     """
     rows, steps = len(mean), len(inputs)
     streams = lane_keys(seed, keys, paths)
-    x, parameters = _start(kernel, mean, cov, p, p_std, streams, paths)
+    x, parameters = _start(kernel, mean, cov, p, p_cov, streams, paths)
     noise = [item.noise * np.sqrt(dt) for item in kernel.layout.states.values()]
     modes: list[str] = []
     passage = np.zeros((0, 0))
@@ -106,7 +106,7 @@ def foresee(
 
 
 def _start(
-    kernel: Kernel, mean: Floats, cov: Floats, p: Floats, p_std: Floats, streams: Keys, paths: int
+    kernel: Kernel, mean: Floats, cov: Floats, p: Floats, p_cov: Floats, streams: Keys, paths: int
 ) -> tuple[list[Floats], list[Floats]]:
     """Draw each path's start from N(x, P) and its parameters from their fitted spread."""
     count = mean.shape[1]
@@ -115,10 +115,12 @@ def _start(
     start = np.repeat(mean, paths, axis=0)
     if z is not None:
         start = start + np.einsum("lxz,lz->lx", np.repeat(root, paths, axis=0), z)
+    size = p.shape[1]
+    z = np.stack([normals(streams, 0, count + k) for k in range(size)], -1) if size else z
+    shift = np.einsum("lpq,lq->lp", np.repeat(_root(p_cov), paths, axis=0), z) if size else start
     drawn = []
     for k, item in enumerate(kernel.layout.parameters.values()):
-        value, spread = np.repeat(p[:, k], paths), np.repeat(p_std[:, k], paths)
-        step = spread * normals(streams, 0, count + k)
+        value, step = np.repeat(p[:, k], paths), shift[:, k]
         moved = value * np.exp(step) if item.scale == "log" else value + step
         drawn.append(np.clip(moved, *item.bounds))
     return lanes.columns(start), drawn

@@ -97,11 +97,12 @@ async def _not_valid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
+    mend = "send a JSON object with Content-Type: application/json"
     if first["type"] == "json_invalid":
         told = first.get("ctx", {}).get("error", "")
-        mend = "send a JSON object with Content-Type: application/json"
         return _problem(Invalid("request.json", f"the body is not JSON: {told}", mend=mend))
-    mend = "/api/v1/openapi.json says what this route takes"
+    if place != "body":
+        mend = "/api/v1/openapi.json says what this route takes"
     return _problem(Invalid("request.invalid", str(first["msg"]), where=place, mend=mend))
 
 

@@ -30,16 +30,16 @@ NOUNS = (
 ).split()
 __all__ = ["ABOUT", "NOUNS", "TAGS", "router", "value_line"]
 
-Name = Annotated[str, Query(min_length=1, max_length=64)]
-Names = Annotated[list[Annotated[str, Field(max_length=130)]], Query(max_length=50)]
+Name = Annotated[str | None, Query(min_length=1, max_length=64)]
+Names = Annotated[list[Annotated[str, Field(max_length=130)]] | None, Query(max_length=50)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="rows of one page")]
 Wide = Annotated[int, Query(ge=1, le=10_000, description="rows of one page")]
-After = Annotated[str, Query(max_length=400, description="`next` of the page before")]
+After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
 Known = Annotated[
-    str, Query(max_length=40, description="an instant: what was known then, and no more")
+    str | None, Query(max_length=40, description="an instant: what was known then, and no more")
 ]
 Valid = Annotated[
-    str,
+    str | None,
     Query(
         max_length=90,
         description="when it holds: START/END (.. leaves a side open), or one instant",
@@ -144,10 +144,10 @@ def status(request: Request) -> Response:
 @router.get("/twins", **says("twins", "Every twin with its latest numbers, worst first"))
 def twins(
     request: Request,
-    interface: Name | None = None,
+    interface: Name = None,
     sort: Literal["worst", "-worst", "id", "-id"] = "worst",
     limit: Limit = 100,
-    after: After | None = None,
+    after: After = None,
 ) -> Response:
     _, view = _told(request)
     rows = [t for t in view.twins if interface in (None, t["interface"])]
@@ -210,14 +210,14 @@ def _kernel(kernel: type[Kernel]) -> Record:
 @router.get("/history", **says("history", "Telemetry: what was measured, as known at any time"))
 def history(
     request: Request,
-    twin: Names | None = None,
-    signal: Names | None = None,
-    valid: Valid | None = None,
-    known_at: Known | None = None,
+    twin: Names = None,
+    signal: Names = None,
+    valid: Valid = None,
+    known_at: Known = None,
     good_only: bool = False,
     sort: Literal["instant", "-instant"] = "instant",
     limit: Wide = 1000,
-    after: After | None = None,
+    after: After = None,
 ) -> Response:
     host, view = _told(request)
     start, end, one = read_valid(valid, view.at)
@@ -229,14 +229,14 @@ def history(
 @router.get("/estimates", **says("estimates", "What was believed: mean and std, at any time"))
 def estimates(
     request: Request,
-    twin: Names | None = None,
-    name: Names | None = None,
-    binding: Names | None = None,
-    valid: Valid | None = None,
-    known_at: Known | None = None,
+    twin: Names = None,
+    name: Names = None,
+    binding: Names = None,
+    valid: Valid = None,
+    known_at: Known = None,
     sort: Literal["instant", "-instant"] = "instant",
     limit: Wide = 1000,
-    after: After | None = None,
+    after: After = None,
 ) -> Response:
     host, view = _told(request)
     start, end, one = read_valid(valid, view.at)
@@ -272,13 +272,13 @@ def _rows(
 def findings(
     request: Request,
     status: Literal["open", "closed"] | None = None,
-    twin: Name | None = None,
-    kind: Name | None = None,
-    valid: Valid | None = None,
-    known_at: Known | None = None,
+    twin: Name = None,
+    kind: Name = None,
+    valid: Valid = None,
+    known_at: Known = None,
     sort: Literal["instant", "-instant", "id", "-id", "severity"] = "-instant",
     limit: Limit = 100,
-    after: After | None = None,
+    after: After = None,
 ) -> Response:
     host, view = _told(request)
     rows = host.ledger.findings(status, twin, _tick(host, known_at), MOST)
@@ -295,11 +295,11 @@ def findings(
 def proposals(
     request: Request,
     status: Literal["open", "approved", "rejected", "expired"] | None = None,
-    twin: Name | None = None,
-    known_at: Known | None = None,
+    twin: Name = None,
+    known_at: Known = None,
     sort: Literal["created_at", "-created_at", "expires_at", "-expires_at"] = "-created_at",
     limit: Limit = 100,
-    after: After | None = None,
+    after: After = None,
 ) -> Response:
     host, view = _told(request)
     rows = ordered(host.ledger.proposals(status, twin, _tick(host, known_at), MOST), sort)
@@ -317,11 +317,11 @@ def verdict(request: Request, id: Id, body: Verdict) -> Response:
 def invocations(
     request: Request,
     status: Literal["sending", "acknowledged", "confirmed", "failed", "unknown"] | None = None,
-    twin: Name | None = None,
-    known_at: Known | None = None,
+    twin: Name = None,
+    known_at: Known = None,
     sort: Literal["created_at", "-created_at"] = "-created_at",
     limit: Limit = 100,
-    after: After | None = None,
+    after: After = None,
 ) -> Response:
     host, view = _told(request)
     rows = ordered(host.ledger.invocations(status, twin, _tick(host, known_at), MOST), sort)
@@ -427,7 +427,7 @@ def _balanced(book: dict[str, int]) -> bool:
 
 
 @router.get("/dead-letters", **says("dead-letters", "What was refused or could not be read"))
-def dead_letters(request: Request, source: Name | None = None, limit: Limit = 100) -> Response:
+def dead_letters(request: Request, source: Name = None, limit: Limit = 100) -> Response:
     host, view = _told(request)
     return _list(view, {"items": host.ledger.dead_letters(source, limit), "next": None})
 
@@ -456,7 +456,7 @@ def runs(
     status: Literal["running", "waiting", "done", "failed"] | None = None,
     sort: Literal["created_at", "-created_at"] = "-created_at",
     limit: Limit = 100,
-    after: After | None = None,
+    after: After = None,
 ) -> Response:
     host, view = _told(request)
     rows = ordered(host.ledger.runs(status, MOST), sort)

@@ -52,10 +52,10 @@ class GeneratorBearing(Kernel):
     max_step: ClassVar[float] = 600.0  # s; the fastest lag is the probe's, about 360 s
 
     bearing = state("degC", start=45.0, start_std=5.0, noise=0.022)
-    stator = state("degC", start=55.0, start_std=8.0, noise=0.35)
+    stator = state("degC", start=55.0, start_std=8.0, noise=0.15)
     air = state("degC", start=25.0, start_std=1.0, noise=0.005)
     probe = state("degC", start=45.0, start_std=5.0, noise=0.005)
-    excess = state("K", start=0.0, start_std=2.0, noise=0.003)
+    excess = state("K", start=0.0, start_std=2.0, noise=0.006)
 
     generator_speed = signal("rpm", max_age=1800)
     power = signal("kW", max_age=1800)

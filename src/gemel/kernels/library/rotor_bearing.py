@@ -42,8 +42,8 @@ class RotorBearing(Kernel):
     version: ClassVar[str] = "1.0"
     max_step: ClassVar[float] = 600.0  # s
 
-    bearing = state("degC", start=25.0, start_std=3.0, noise=0.0042)
-    excess = state("K", start=0.0, start_std=1.5, noise=0.0015)
+    bearing = state("degC", start=25.0, start_std=3.0, noise=0.0036)
+    excess = state("K", start=0.0, start_std=1.5, noise=0.0025)
 
     rotor_speed = signal("rpm", max_age=1800)
     power = signal("kW", max_age=1800)
@@ -57,7 +57,7 @@ class RotorBearing(Kernel):
     outside = parameter("1", typical=0.4, spread=0.15, bounds=(0.0, 1.0))
     offset = parameter("K", typical=0.0, spread=1.0, bounds=(-5.0, 5.0))
 
-    temperature = sensor("degC", noise=0.02)
+    temperature = sensor("degC", noise=0.01)
 
     def initial(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """Begin where such a bearing is found: 11 K over the outdoor air, 15 K when it turns."""

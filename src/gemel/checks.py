@@ -1,0 +1,200 @@
+"""Commands that check and explain: `explain`, `gold`, `accuracy`, `replay-check`, `version`.
+
+Owns    how a check is told, and that one which does not pass exits with 1.
+Never   holds a check itself: those are in `kernels` and `flow`.
+"""
+
+import json
+import pkgutil
+import platform
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gemel.clock import format_instant
+from gemel.console import (
+    CHECK,
+    Json,
+    find_data,
+    load,
+    plan_of,
+    print_json,
+    show,
+    stderr,
+    stdout,
+    table,
+)
+from gemel.errors import NotFound, catalogue
+from gemel.errors import explain as explain_code
+
+checks_app = typer.Typer(rich_markup_mode="rich")
+
+
+@checks_app.command(rich_help_panel=CHECK, epilog="Example: gemel explain unit.mismatch")
+def explain(
+    code: Annotated[str | None, typer.Argument(help="a code; none lists all")] = None,
+    as_json: Json = False,
+) -> None:
+    """What an error's code means, and how to mend it."""
+    if code is not None:
+        text = explain_code(code)
+        print_json({"code": code, **catalogue()[code]}) if as_json else typer.echo(text)
+        return
+    if as_json:
+        print_json(catalogue())
+        return
+    made = table("code", "means", wide="means")
+    for name, entry in sorted(catalogue().items()):
+        made.add_row(name, entry["means"])
+    show(made, "")
+
+
+@checks_app.command(rich_help_panel=CHECK, epilog="Example: gemel gold plant.toml")
+def gold(
+    plant: Annotated[
+        Path | None, typer.Argument(help="of this plant; default: the library", metavar="[PLANT]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the gold set of every kernel; exit 1 when one fails."""
+    rows = [row for kernel, folder in _kernels(plant) for row in _judged(kernel, folder)]
+    if as_json:
+        print_json(rows)
+    else:
+        made = table("kernel", "case", "off by", "tolerance", "verdict", wide="case")
+        for row in rows:
+            colour = {"passed": "green", "failed": "bold red"}.get(row["verdict"], "yellow")
+            off = (
+                ("", "")
+                if row["worst"] is None
+                else (f"{row['worst']:.3g}", f"{row['tolerance']:g}")
+            )
+            made.add_row(row["kernel"], row["case"], *off, f"[{colour}]{row['verdict']}[/]")
+        show(made, "there is no kernel")
+    if any(row["verdict"] == "failed" for row in rows):
+        raise typer.Exit(1)
+
+
+def _kernels(plant: Path | None) -> list[tuple[Any, Path | None]]:
+    """Kernel classes with the folder of their plant (None: the library)."""
+    if plant is not None:
+        plan = plan_of(plant)
+        return list({type(f.kernel): Path(plan.where) for f in plan.fleets.values()}.items())
+    base, library = load("gemel.kernels.base").Kernel, load("gemel.kernels.library")
+    found: list[tuple[Any, Path | None]] = []
+    for info in sorted(pkgutil.iter_modules(library.__path__), key=lambda m: m.name):
+        module = load(f"gemel.kernels.library.{info.name}")
+        for item in vars(module).values():
+            if isinstance(item, type) and issubclass(item, base):
+                if item.__module__ == module.__name__:
+                    found.append((item, None))
+    return found
+
+
+def _judged(kernel: Any, folder: Path | None) -> list[dict[str, Any]]:
+    sets = load("gemel.kernels.gold")
+    beside = None if folder is None else folder / _gold_name(kernel)
+    try:
+        if beside is not None and beside.is_file():
+            cases = json.loads(beside.read_text(encoding="utf-8"))
+            cases = cases["sets"][kernel.__name__] if "sets" in cases else cases
+        else:
+            cases = sets.load(kernel)
+    except NotFound:
+        none = {"case": "there is no gold set", "verdict": "none"}
+        return [{"kernel": kernel.__name__, **none, "worst": None, "tolerance": None, "where": ""}]
+    return [
+        {
+            "kernel": kernel.__name__,
+            "case": verdict.case,
+            "verdict": "passed" if verdict.passed else "failed",
+            "worst": verdict.worst,
+            "tolerance": verdict.tolerance,
+            "where": verdict.where,
+        }
+        for verdict in sets.judge(kernel, cases)
+    ]
+
+
+def _gold_name(kernel: Any) -> str:
+    """kernel.py of a plant's folder has its gold set in kernel.gold.json."""
+    return f"{kernel.__module__.removeprefix('gemel_plant_')}.gold.json"
+
+
+@checks_app.command(rich_help_panel=CHECK, epilog="Example: gemel accuracy data/wind --write .")
+def accuracy(
+    folder: Annotated[
+        Path | None, typer.Argument(help="10-minute turbine data; default: shipped")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="write fitted.json there", metavar="DIR")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fit wind-turbine bearings per turbine, judge later months, compare with a line and ridge."""
+    tables = load("gemel.flow.accuracy")
+    if folder is None:
+        folder = load("gemel.demo").examples() / "wind"
+    with stderr().status("reading") as busy:
+        told = tables.accuracy_table(folder, tell=busy.update)
+    if write is not None:
+        stderr().print(f"wrote {tables.write_fitted(told, write)}")
+    if as_json:
+        print_json(told)
+    else:
+        tables.print_table(told, stdout())
+
+
+@checks_app.command(
+    "replay-check", rich_help_panel=CHECK, epilog="Example: gemel replay-check hall.gemel"
+)
+def replay_check(
+    data: Annotated[Path, typer.Argument(help="a data directory, not running", metavar="DATA")],
+    plant: Annotated[
+        Path | None, typer.Option("--plant", help="its plant file; default: beside it")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the whole journal again and compare every digest: the same bits, or exit 4."""
+    folder = find_data(data)
+    plan = plan_of(plant or folder.resolve().parent)
+    loop, stores = load("gemel.flow.loop"), load("gemel.store.ledger")
+    with load("gemel.store.lease").Lease(folder), stderr().status("replaying the journal"):
+        journal = load("gemel.store.journal").Journal(folder / "journal.db")
+        ledger = stores.Ledger(f"sqlite:///{folder / 'ledger.db'}", readonly=True)
+        try:
+            told = loop.verify(plan, journal, ledger)
+        finally:
+            journal.close()
+            ledger.close()
+    if as_json:
+        print_json(told)
+        return
+    rows, entries = told["rows"], told["entries"]
+    stdout().print(
+        f"the same bits: {rows} ticks, {entries} entries, up to {format_instant(told['at'])}, "
+        f"in {told['seconds']} s",
+        style="green",
+    )
+
+
+@checks_app.command(rich_help_panel=CHECK)
+def version(as_json: Json = False) -> None:
+    """Versions of Gemel, Python and what the numbers depend on."""
+    told = {"gemel": _installed("gemel"), "python": platform.python_version()}
+    told |= {name: _installed(name) for name in ("numpy", "scipy", "deltalake", "duckdb")}
+    told["machine"] = f"{platform.system()} {platform.machine()}"
+    if as_json:
+        print_json(told)
+    else:
+        stdout().print("\n".join(f"{name:10} {value}" for name, value in told.items()))
+
+
+def _installed(name: str) -> str:
+    try:
+        return installed(name)
+    except PackageNotFoundError:
+        return "from source"
