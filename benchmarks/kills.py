@@ -184,7 +184,7 @@ def ending(data: Path) -> Ending:
     books = {k: b for k, b in host.ledger.last().books.items() if k == "hall"}  # type: ignore[union-attr]
     arrays = snapshot[1]
     found = Ending(
-        arrays["bearing.estimate.mean"].tobytes().hex() + arrays["bearing.estimate.cov"].tobytes().hex(),
+        b"".join(arrays[f"bearing.estimate.{k}"].tobytes() for k in ("mean", "cov")).hex(),
         telemetry.num_rows,
         rows - telemetry.num_rows,
         books,
@@ -206,6 +206,11 @@ def compare(scene: Scene, ended: Ending) -> list[str]:
     return wrong + ([f"sent twice: {twice}"] if twice else [])
 
 
+def say(line: str) -> None:
+    """One line of progress."""
+    sys.stderr.write(line + "\n")
+
+
 @figure("kills.all", unit={"kills.survived": "kills", "kills.wrong": "endings"}, kind="proof")
 def kills() -> dict[str, float]:
     """Every hook five times, and five runs killed at random: all must end like the run alone."""
@@ -219,13 +224,13 @@ def kills() -> dict[str, float]:
             ended, killed = scene.run(point, count, f"{point}-{n}")
             told = compare(scene, ended)
             survived, wrong = survived + killed, wrong + bool(told)
-            print(f"{point} {n}: killed {killed}, {'; '.join(told) or 'equal'}", flush=True)
+            say(f"{point} {n}: killed {killed}, {'; '.join(told) or 'equal'}")
         for seed in range(5):
             scene.commands.clear()
             ended, killed = scene.random(seed, f"random-{seed}")
             told = compare(scene, ended)
             survived, wrong = survived + killed, wrong + bool(told)
-            print(f"random {seed}: killed {killed}, {'; '.join(told) or 'equal'}", flush=True)
+            say(f"random {seed}: killed {killed}, {'; '.join(told) or 'equal'}")
         scene.close()
     return {"kills.survived": float(survived), "kills.wrong": float(wrong)}
 

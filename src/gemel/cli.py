@@ -109,6 +109,7 @@ def replay(plant: PlantArgument, data: Data = None, as_json: Json = False) -> No
         display = load("gemel.display")
         state = display.of_store(folder)
         state.twins = view.twins
+        state.note = f"the end of the data, in {seconds:.1f} s"
         stdout().print(display.picture(state, data=hint(folder)))
     if stop.is_set():
         raise typer.Exit(STOPPED)

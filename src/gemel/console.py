@@ -197,9 +197,11 @@ def _named_in(path: Path) -> Path | None:
 def hint(data: Path) -> str:
     """What --data a later command needs to find this directory again; '' when none."""
     try:
-        return "" if find_data(None).resolve() == data.resolve() else str(data)
+        here = find_data(None).resolve() == data.resolve()
     except NotFound:
-        return str(data)
+        here = False
+    beside = os.path.relpath(data)
+    return "" if here else min(str(data), beside, key=len)
 
 
 def client(data: Path | None) -> Any:

@@ -47,6 +47,7 @@ class State:
     value: Record
     speed: float = 1.0
     note: str = ""
+    live: bool = True
     units: dict[str, str] = field(default_factory=dict)
 
 
@@ -67,7 +68,7 @@ def of_host(host: Host) -> State:
         value_line(proposals, invocations),
         host.clock.speed,
         note,
-        {p["id"]: command_of(host.plan, p["twin"], p["command"]).unit for p in proposals},
+        units={p["id"]: command_of(host.plan, p["twin"], p["command"]).unit for p in proposals},
     )
 
 
@@ -144,7 +145,10 @@ def _when(rul: Record) -> tuple[float, float]:
 
 def picture(state: State, rows: int = 16, data: str = "") -> RenderableType:
     """The whole picture; `rows` of twins at most, `data` the --data that commands need."""
-    parts: list[RenderableType] = [_head(state), fleet_table(state, rows), *_books(state.books)]
+    parts: list[RenderableType] = [_head(state)]
+    if state.twins:
+        parts.append(fleet_table(state, rows))
+    parts += _books(state.books)
     shown = [p for p in state.proposals if p["status"] == "open"]
     parts += [Text(), *(proposal_lines(p, state) for p in shown[:3])]
     parts += [invocation_line(i) for i in state.invocations[:3]]
@@ -157,7 +161,9 @@ def _head(state: State) -> Text:
     text = Text.assemble((state.plant, "bold"), "  ", (clock_words(state.at), "cyan"), " UTC")
     if state.speed not in (1.0, float("inf")):
         text.append(f"  ×{state.speed:g}", "dim")
-    text.append(f"  tick {state.tick}  {len(state.twins)} twins", "dim")
+    text.append(f"  tick {state.tick}", "dim")
+    if state.twins:
+        text.append(f"  {len(state.twins)} twin{'s' * (len(state.twins) > 1)}", "dim")
     if state.note:
         text.append(f"  {state.note}", "yellow")
     return text
@@ -267,21 +273,19 @@ def next_words(state: State, data: str = "") -> Text:
     """The command to type now."""
     where = f" --data {data}" if data else ""
     for proposal in state.proposals:
-        if proposal["status"] == "open":
+        if proposal["status"] == "open" and state.live:
             return Text.assemble(
                 ("type  ", "dim"),
                 (f'gemel approve {proposal["id"]} --why "your reason"{where}', "bold"),
                 ("\n   or ", "dim"),
                 f'gemel approve {proposal["id"]} --reject --why "your reason"{where}',
             )
+    if not state.live:
+        return Text.assemble(("type  ", "dim"), (f"gemel findings --all{where}", "bold"))
     twin = next((f["twin"] for f in state.findings), None)
     if twin is not None:
         return Text.assemble(("type  ", "dim"), (f"gemel why {twin}{where}", "bold"))
-    return Text.assemble(
-        ("all is well; look closer with ", "dim"),
-        f"gemel why TWIN{where}",
-        ("; Ctrl-C ends", "dim"),
-    )
+    return Text.assemble(("all is well; look closer: ", "dim"), f"gemel why TWIN{where}")
 
 
 # ---- watching ---------------------------------------------------------------------------------
@@ -396,6 +400,7 @@ def of_store(folder: Path) -> State:
             proposals,
             invocations,
             value_line(proposals, invocations),
+            live=False,
             note=f"not running: this is the ledger as it was left {age} ago",
         )
     finally:

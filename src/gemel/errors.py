@@ -21,8 +21,8 @@ from typing import Any
 class GemelError(Exception):
     """An error with a stable code, a place and a mend.
 
-    >>> print(Invalid("unit.unknown", "'parsec' is not a unit I know", where="twin a", mend="use m"))
-    twin a: 'parsec' is not a unit I know
+    >>> print(Invalid("unit.unknown", "'ell' is not a unit I know", where="twin a", mend="use m"))
+    twin a: 'ell' is not a unit I know
       mend: use m
       more: gemel explain unit.unknown
     """

@@ -16,7 +16,7 @@ from gemel.records import Entry, Invocation
 HEAD = 2_000  # characters of an undecodable message that a dead letter keeps
 
 Deliver = Callable[[list[Entry]], None]
-"""Takes entries in order and returns only when they are durable; then the source may acknowledge."""
+"""Takes entries in order; returns only when they are durable: then the source may acknowledge."""
 
 
 class Source(Protocol):
@@ -25,11 +25,11 @@ class Source(Protocol):
     name: str
 
     def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
-        """Read on from after `position` ("" = from the start) until the end or until `stop` is set.
+        """Read on from after `position` ("" = from the start) until the end, or `stop` is set.
 
-        Every sample is delivered once it is read, acknowledged only after `deliver` has returned, and
-        never skipped: what cannot be decoded is delivered as a `dead` entry. An outage is not an
-        error: reconnect and go on. Returns at the end of a finite stream.
+        Every sample is delivered once it is read, acknowledged only after `deliver` has returned,
+        and never skipped: what cannot be decoded is delivered as a `dead` entry. An outage is not
+        an error: reconnect and go on. Returns at the end of a finite stream.
         """
         ...
 

@@ -56,7 +56,7 @@ def try_options(
 ) -> list[Tried]:
     """Doing nothing first, then every option: the same twin, the same draws.
 
-    mean (X,) · cov (X,X) · p (P,) · p_cov (P,P) · inputs (K,U) ahead if nothing is done · deadline s
+    mean (X,) · cov (X,X) · p (P,) · p_cov (P,P) · inputs (K,U) ahead · deadline s
     """
     names = list(kernel.layout.inputs)
     plans = [inputs] + [_with(inputs, names, option) for option in options]

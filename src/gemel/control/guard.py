@@ -25,7 +25,8 @@ def refusal(
     if now >= expires_at:
         return "the proposal has expired"
     if (now - estimate_at) / SECOND > STALE:
-        return f"the twin last heard from its asset {format_duration((now - estimate_at) / SECOND)} ago"
+        silent = format_duration((now - estimate_at) / SECOND)
+        return f"the twin last heard from its asset {silent} ago"
     if busy:
         return f"invocation {busy} to the same asset is not finished"
     return ""

@@ -19,7 +19,7 @@ from gemel.store.lake import Lake
 def histories(
     plan: Plan, fleet: Fleet, lake: Lake, start: int, end: int, every: float
 ) -> list[History]:
-    """One `History` a row of the fleet: good samples of its ports in (start, end], every `every` s."""
+    """One `History` a row of the fleet: good samples of its ports from start to end, on a grid."""
     index = plan.rules.index
     names = {slot: key for key, slot in index.items()}
     wanted = [names[int(slot)] for slot in np.unique(fleet.grid.slots)]

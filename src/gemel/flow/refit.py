@@ -139,7 +139,8 @@ def _fleet(desk: Desk, run: Record) -> Fleet:
 
 def _options(run: Record) -> Record:
     told: Record = {"days": 14.0, "held_out": 0.25, "every": 600.0, "warm": 6.0}
-    return told | run["options"]
+    told.update(run["options"])
+    return told
 
 
 def _windows(history: History, told: Record) -> Any:

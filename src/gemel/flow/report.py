@@ -5,7 +5,6 @@ Never   changes anything else.
 """
 
 import json
-from typing import Any
 
 from gemel.clock import format_duration, format_instant
 from gemel.errors import NotFound

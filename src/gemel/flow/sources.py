@@ -93,8 +93,8 @@ def _file(spec: SourceSpec, folder: Path, made: Connectors) -> None:
             "source.option",
             f"an option is not known: {str(error).rsplit(' ', 1)[-1]}",
             where=f"source {spec.name}",
-            mend="known are: path, columns, units, time_zone, twin, signals, delimiter, span, since; "
-            "event, ahead",
+            mend="known are: path, columns, units, time_zone, twin, signals, delimiter, span, "
+            "since; of a stream of events: event, ahead",
         ) from None
 
 

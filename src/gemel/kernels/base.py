@@ -53,7 +53,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A constant of one asset: the fleet's prior is N(typical, spread), in log when scale is log."""
+    """A constant of one asset: the fleet's prior is N(typical, spread), in log if scale is log."""
 
     unit: str
     typical: float
@@ -188,7 +188,8 @@ def _syntax(cls: type) -> str:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     except (OSError, TypeError, SyntaxError):
-        parts = [vars(cls)[n] for n in ("flow", "step", "sense", "limits", "initial") if n in vars(cls)]
+        methods = ("flow", "step", "sense", "limits", "initial")
+        parts = [vars(cls)[name] for name in methods if name in vars(cls)]
         return "".join(f"{f.__code__.co_code!r}{f.__code__.co_consts!r}" for f in parts)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -201,7 +202,9 @@ def _syntax(cls: type) -> str:
 def _check(cls: type[Kernel]) -> None:
     where = f"kernel {cls.__name__}"
     if not cls.version:
-        raise Invalid("kernel.version", "it has no version", where=where, mend='add version = "1.0"')
+        raise Invalid(
+            "kernel.version", "it has no version", where=where, mend='add version = "1.0"'
+        )
     moves = hasattr(cls, "flow") + hasattr(cls, "step")
     if cls.layout.states and moves != 1:
         raise Invalid(

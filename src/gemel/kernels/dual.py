@@ -81,7 +81,7 @@ def value_of(item: Any) -> Any:
 
 def seeded(columns: Any, first: int = 0) -> list[Dual]:
     """One dual a column of an (L, n) array, the k-th seeded by `first + k`."""
-    return [Dual(column, {first + k: 1.0}) for k, column in enumerate(np.moveaxis(columns, -1, 0))]
+    return [Dual(part, {first + k: 1.0}) for k, part in enumerate(np.moveaxis(columns, -1, 0))]
 
 
 def gradient(item: Any, seeds: int, lanes: int) -> Any:
@@ -115,7 +115,9 @@ def _interp(x: Any, points: Any, values: Any) -> Dual:
     return Dual(np.interp(at, points, values), grad)
 
 
-def _refusal(what: str, mend: str = "use the NumPy form: np.exp, np.where, np.maximum …") -> Invalid:
+def _refusal(
+    what: str, mend: str = "use the NumPy form: np.exp, np.where, np.maximum …"
+) -> Invalid:
     """The error that names the author's own line."""
     frame = sys._getframe(1)
     inner = ("/numpy/", "gemel/kernels/dual.py")
@@ -136,6 +138,11 @@ def _times(factor: Any) -> Callable[[Any], Any]:
 
 def _same(part: Any) -> Any:
     return part
+
+
+def _either(first: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """The derivative of whichever of two was taken."""
+    return _times(np.where(first, 1.0, 0.0)), _times(np.where(first, 0.0, 1.0))
 
 
 def _power(r: Any, a: Any, b: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -165,8 +172,8 @@ _RULES: dict[np.ufunc, Callable[..., tuple[Callable[[Any], Any], ...]]] = {
     np.tanh: lambda r, a: (_times(1.0 - r * r),),
     np.arctan2: lambda r, a, b: (_times(b / (a * a + b * b)), _times(-a / (a * a + b * b))),
     np.absolute: lambda r, a: (_times(np.sign(a)),),
-    np.maximum: lambda r, a, b: (_times(np.where(a >= b, 1.0, 0.0)), _times(np.where(a >= b, 0.0, 1.0))),
-    np.minimum: lambda r, a, b: (_times(np.where(a <= b, 1.0, 0.0)), _times(np.where(a <= b, 0.0, 1.0))),
+    np.maximum: lambda r, a, b: _either(np.greater_equal(a, b)),
+    np.minimum: lambda r, a, b: _either(np.less_equal(a, b)),
 }
 
 _FLAT = {  # no derivative, and rightly so

@@ -7,8 +7,9 @@ A gold set is JSON beside the kernel (`NAME.gold.json`):
 
     {"kernel": "GE 1.0", "source": "…", "cases": [
       {"name": "…", "parameters": {…}, "inputs": {"rpm": [3000]}, "dt": 60,
-       "readings": {"temperature": [201]},            # optional: gives the innovation ("delta.NAME")
-       "expect": {"temperature": [199], "delta.temperature": [2]}, "tolerance": 1e-9}]}
+       "readings": {"temperature": [201]},          # optional: gives the innovation "delta.NAME"
+       "expect": {"temperature": [199], "delta.temperature": [2]},
+       "tolerance": 1e-9}]}
 
 The kernel runs open loop from `initial` over the inputs, `dt` seconds apart.
 """
@@ -46,7 +47,7 @@ def load(kernel: type[Kernel]) -> dict[str, Any]:
             "gold.missing",
             f"there is no {module}.gold.json beside the kernel",
             where=f"kernel {kernel.__name__}",
-            mend="write one: inputs, expected readings and a tolerance (gemel.kernels.gold shows how)",
+            mend="write one: inputs, expected readings, a tolerance; gemel.kernels.gold shows how",
         ) from None
     gold: dict[str, Any] = json.loads(text)
     return gold["sets"][kernel.__name__] if "sets" in gold else gold
@@ -64,7 +65,8 @@ def _case(kernel: Kernel, case: dict[str, Any]) -> Verdict:
     worst, where = 0.0, ""
     for name, expected in case["expect"].items():
         got = answers[name]
-        off = np.abs(got - np.array(expected, float)) if len(got) == len(expected) else np.array([np.inf])
+        same = len(got) == len(expected)
+        off = np.abs(got - np.array(expected, float)) if same else np.array([np.inf])
         off = np.where(np.isfinite(off), off, np.inf)
         if float(off.max()) >= worst:
             worst, where = float(off.max()), f"{name}[{int(off.argmax())}]"

@@ -19,10 +19,11 @@ from gemel.units import known
 TIMES = "time timestamp datetime date_time date ts t instant zeit zeitstempel uhrzeit".split()
 TWINS = (
     "twin asset asset_id id device device_id machine machine_id machineid unit_id equipment "
-    "turbine pump motor sensor_id wind_turbine_name serial tagname station"
+    "turbine pump motor sensor_id wind_turbine_name serial tagname station anlage maschine"
 ).split()
 SIGNALS = "signal variable tag parameter measurement metric channel sensor name quantity".split()
-VALUES = "value val reading wert".split()
+VALUES = "value val reading wert messwert".split()
+UNIT_COLUMNS = "unit units uom einheit".split()
 NOTHING = ["", "nan", "NaN", "NA", "N/A", "n/a", "null", "NULL", "None", "none", "-", "?"]
 FORMS = [  # tried in this order; what names its day first comes before what names its month first
     "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d %H:%M:%S%.f", "%Y/%m/%d %H:%M",
@@ -133,7 +134,8 @@ def tidy(
     long = signal is not None and value is not None and _numbers(table[signal]) is None
     if long and signal and value:
         rest = [name for name in rest if name not in (signal, value)]
-    twin = _twin_column(table, low, rest)
+    unit = _first(low, UNIT_COLUMNS, rest) if long else None
+    twin = _twin_column(table, low, [name for name in rest if name != unit])
     ids = (
         _ids(table[twin]) if twin else pl.Series([plain_id(path.stem)[:64] or "twin"] * len(table))
     )
@@ -142,8 +144,7 @@ def tidy(
         raise hopeless(path, first, told, f"split the file: a first plant takes {MOST_TWINS}")
     base = pl.DataFrame({"twin": ids, "time": when})
     if long and signal and value:
-        unit = _first(low, ["unit", "units", "uom", "einheit"], rest)
-        wide, signals = _from_long(table, base, signal, value, unit)
+        wide, signals = _from_long(table, base, signal, value, unit, warnings)
         shape = "long"
     else:
         wide, signals = _from_wide(table, base, [name for name in rest if name != twin])
@@ -176,7 +177,12 @@ def _from_wide(
 
 
 def _from_long(
-    table: pl.DataFrame, base: pl.DataFrame, signal: str, value: str, unit: str | None
+    table: pl.DataFrame,
+    base: pl.DataFrame,
+    signal: str,
+    value: str,
+    unit: str | None,
+    warnings: list[str],
 ) -> tuple[pl.DataFrame, list[Signal]]:
     units = table[unit].fill_null("") if unit else pl.Series([""] * len(table))
     rows = base.with_columns(
@@ -189,6 +195,8 @@ def _from_long(
         signals.append(_signal(header, its, {s.name for s in signals}))
         names[header] = signals[-1].name
     rows = rows.with_columns(pl.col("_signal").replace(names))
+    if twice := len(rows) - rows.n_unique(["twin", "time", "_signal"]):
+        warnings.append(f"{twice} samples stand twice (same twin, time, signal): the last counts")
     wide = rows.pivot("_signal", index=["twin", "time"], values="_value", aggregate_function="last")
     return wide, signals
 
