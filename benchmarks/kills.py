@@ -115,7 +115,7 @@ class Scene:
 
 
 def write_history(path: Path, hours: float) -> None:
-    """Wide CSV of a hall whose bearing st1-b2 begins to wear after half a day, every 2 minutes."""
+    """Wide CSV of a hall whose bearing st1-b2 begins to wear after eight hours, every 2 minutes."""
     hall = SteamHall(7, start=START, faults=demo_faults(START))
     names = ["speed", "load", "load_limit", "ambient", "metal_temperature", "oil_flow", "oil_inlet"]
     with path.open("w", encoding="utf-8") as out:

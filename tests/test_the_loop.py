@@ -17,7 +17,7 @@ from gemel.plant.simulator import PlantConfig, Simulator
 from gemel.plant.truth import START
 
 STEAM = Path(__file__).parent.parent / "examples" / "steam" / "plant.toml"
-SPEED = 2400.0  # 1 s here is 40 min there: the half day to the fault takes 18 s
+SPEED = 2400.0  # 1 s here is 40 min there: the eight hours to the fault take 12 s
 
 
 class Hall:

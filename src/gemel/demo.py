@@ -72,9 +72,8 @@ def run_demo(
 def begin(data: Path, speed: float, say: Say) -> Host:
     """A running host on the demo's plant; the first time with history replayed and fits made."""
     plan = load_plan(examples() / "demo" / "plant.toml")
-    data.mkdir(parents=True, exist_ok=True)
     if not (data / "ready").exists():
-        _learn(plan, data, say)
+        learn(plan, data, say)
         (data / "ready").touch()
     clock = {**plan.plant.clock, "speed": speed}
     wind = plan.plant.sources[WIND]
@@ -103,10 +102,11 @@ def plant_process(host: Host) -> SpawnProcess:
     return process
 
 
-def _learn(plan: Plan, data: Path, say: Say) -> None:
-    """Replay the history as fast as the machine can, then fit and prove every bearing."""
-    say("writing 8 days of the steam hall's history")
-    path = _history(plan, data)
+def learn(plan: Plan, data: Path, say: Say, days: float = DAYS) -> None:
+    """Replay the days before the demo as fast as the machine can, through the same path."""
+    say(f"writing {days:g} days of the steam hall's history")
+    data.mkdir(parents=True, exist_ok=True)
+    path = _history(plan, data, days)
     sources = {name: spec for name, spec in plan.plant.sources.items() if spec.options.get("ahead")}
     sources["history"] = SourceSpec("history", "csv", {"path": str(path)})
     past = replace(plan.plant, sources=sources, clock={"kind": "data"}, triggers=[], policies=[])
@@ -136,10 +136,10 @@ def _until(done: Callable[[float], bool], host: Host) -> None:
         raise host.failure
 
 
-def _history(plan: Plan, data: Path) -> Path:
+def _history(plan: Plan, data: Path, days: float) -> Path:
     """Steam history and the wind rows before the demo's start, one wide file in order of time."""
     steam_path, path = data / "steam-history.csv", data / "history.csv"
-    history(steam_path, DAYS, end_at=START, every=600.0)
+    history(steam_path, days, end_at=START, every=600.0)
     steam = pl.read_csv(steam_path).with_columns(pl.col("time").str.to_datetime(time_zone="UTC"))
     joined = pl.concat([steam, _wind_before(plan)], how="diagonal_relaxed").sort(
         "time", maintain_order=True

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gemel.clock import SECOND, WallClock, format_duration, format_instant, parse_instant
+from gemel.clock import SECOND, WallClock, format_duration, parse_instant
 from gemel.flow.host import Host
 from gemel.flow.receive import command_of
 from gemel.server.routes import value_line
@@ -175,12 +175,19 @@ def fleet_table(state: State, rows: int) -> Table:
     for name in ("twin", "health", "worst mode", "time to limit", "step", "age", "open"):
         table.add_column(name, no_wrap=True, justify="right" if name == "age" else "left")
     spoken = [twin for twin in state.twins if twin["fleets"]]
-    ranked = sorted(spoken, key=lambda t: (t["worst"], -len(t["findings"]), t["id"]))
+    ranked = sorted(spoken, key=_worst_first)
     for twin in ranked[:rows]:
         table.add_row(*_twin_row(twin, state))
     if len(ranked) > rows:
         table.add_row(Text(f"… {len(ranked) - rows} more", "dim"))
     return table
+
+
+def _worst_first(twin: Record) -> tuple[float, float, int, str]:
+    """The soonest limit, then the least health, then what is open."""
+    rul = soonest(twin)
+    when = _when(rul)[0] if rul else float("inf")
+    return when, twin["worst"], -len(twin["findings"]), twin["id"]
 
 
 def _twin_row(twin: Record, state: State) -> list[Text]:
@@ -209,7 +216,8 @@ def _health(told: Record) -> Text:
     full = round(index * BAR)
     text = Text("█" * full, _colour(index))
     text.append("░" * (BAR - full), "dim")
-    return text.append(f" {told['index']:.2f} ±{told['std']:.2f}")
+    std = f"{told['std']:.2f}" if told["std"] >= 0.005 else f"{told['std']:.1g}"
+    return text.append(f" {told['index']:.2f} ±{std}")
 
 
 def _colour(index: float) -> str:
@@ -262,11 +270,17 @@ def value_words(value: Record) -> Text:
     """What was saved, and what hangs on the open proposals."""
     saved, stake = value["saved"], value["at_stake"]
     low, high = money(saved["low"]), money(saved["high"])
-    text = Text.assemble("value: saved ", (money(saved["mean"]), "bold green"))
-    text.append(f" ({low} to {high}) by {saved['proposals']} confirmed command(s)")
-    if stake["proposals"]:
-        text.append(f"; {money(stake['mean'])} hang on {stake['proposals']} open proposal(s)")
-    return text
+    text = Text("value: ")
+    if saved["proposals"]:
+        text.append("saved ").append(money(saved["mean"]), "bold green")
+        text.append(f" ({low} to {high}) by {_count(saved['proposals'], 'confirmed command')}; ")
+    return text.append(
+        f"{money(stake['mean'])} at stake in {_count(stake['proposals'], 'open proposal')}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def next_words(state: State, data: str = "") -> Text:
@@ -340,7 +354,7 @@ class News:
             for row in reversed(getattr(state, several)):
                 if self._known.get(row["id"]) != row["status"]:
                     self._known[row["id"]] = row["status"]
-                    self._say(f"{format_instant(instant_of(state.at))} {one} {_line(one, row)}")
+                    self._say(f"{clock_words(state.at)} {one} {_line(one, row)}")
 
 
 def _line(kind: str, row: Record) -> str:

@@ -16,12 +16,13 @@ from gemel.insight import anomaly
 from gemel.insight.findings import follow
 from gemel.insight.health import health
 from gemel.kernels.forecast import Foreseen, foresee
+from gemel.records import Rul
 
 SICK = 0.7  # health below this, a limit in sight or an open finding: foreseen at every chance
 IN_SIGHT = 0.05  # share of paths that reached a limit the last time
 HEALTHY = 6  # chances between two forecasts of a row that is well
 STEPS = 240  # of a forecast
-LIKELY = 0.5  # share of paths that must reach a limit before it is a finding
+LIKELY = 0.3  # share of paths that must reach a limit before it is a finding
 
 
 def assess(plan: Plan, fleet: Fleet, memory: Memory, instant: int, outcome: Outcome) -> None:
@@ -163,12 +164,7 @@ def _foreseen(
             _refresh(memory, fleet, twin, rul.as_record())
 
         def describe(rul: Any = rul) -> Any:
-            low, middle, high = (rul.quantiles[q] for q in ("0.05", "0.5", "0.95"))
-            until = format_duration(high) if high else f"beyond {format_duration(rul.horizon)}"
-            text = (
-                f"the limit '{rul.mode}' is foreseen in {format_duration(middle)} "
-                f"(90 %: {format_duration(low)} to {until}), if days stay as usual"
-            )
+            text = foretold(rul)
             return text, {
                 "rul": rul.as_record(),
                 "health": float(held.health[rul.mode][0][row]),
@@ -197,6 +193,20 @@ def _foreseen(
         )
         if found:
             outcome.findings.append(found.as_record())
+
+
+def foretold(rul: Rul) -> str:
+    """A distribution in words; a median beyond the horizon is not made up."""
+    low, middle, high = (rul.quantiles[q] for q in ("0.05", "0.5", "0.95"))
+    horizon = format_duration(rul.horizon)
+    if middle is None:
+        soonest = f", the soonest 5 % before {format_duration(low)}" if low else ""
+        return f"the limit '{rul.mode}' has a chance of {rul.reached:.0%} in {horizon}{soonest}"
+    until = format_duration(high) if high else f"beyond {horizon}"
+    return (
+        f"the limit '{rul.mode}' is foreseen in {format_duration(middle)} "
+        f"(90 %: {format_duration(low or 0.0)} to {until}), if days stay as usual"
+    )
 
 
 def _refresh(memory: Memory, fleet: Fleet, twin: str, rul: dict[str, Any]) -> None:

@@ -236,7 +236,7 @@ def _fit_block(kernel: Kernel, windows: Windows, rounds: int, loss: Loss, prior:
             break
     sums = _weigh(windows, now, sigma, fresh, loss.bend)
     curvature = sums.jtj + np.diag(1.0 / prior.spread**2)
-    cov = np.linalg.inv(curvature)
+    cov: Floats = np.asarray(np.linalg.inv(curvature), np.float64)
     stds = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
     rmse, samples = _rmse(windows, now.residual)
     shrink = (stds / prior.spread) ** 2

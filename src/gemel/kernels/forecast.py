@@ -109,21 +109,23 @@ def _start(
     kernel: Kernel, mean: Floats, cov: Floats, p: Floats, p_cov: Floats, streams: Keys, paths: int
 ) -> tuple[list[Floats], list[Floats]]:
     """Draw each path's start from N(x, P) and its parameters from their fitted spread."""
-    count = mean.shape[1]
-    root = _root(cov)
-    z = np.stack([normals(streams, 0, k) for k in range(count)], -1) if count else None
-    start = np.repeat(mean, paths, axis=0)
-    if z is not None:
-        start = start + np.einsum("lxz,lz->lx", np.repeat(root, paths, axis=0), z)
-    size = p.shape[1]
-    z = np.stack([normals(streams, 0, count + k) for k in range(size)], -1) if size else z
-    shift = np.einsum("lpq,lq->lp", np.repeat(_root(p_cov), paths, axis=0), z) if size else start
+    start = np.repeat(mean, paths, axis=0) + _drawn(cov, streams, paths, 0)
+    shift = _drawn(p_cov, streams, paths, mean.shape[1])
     drawn = []
     for k, item in enumerate(kernel.layout.parameters.values()):
         value, step = np.repeat(p[:, k], paths), shift[:, k]
         moved = value * np.exp(step) if item.scale == "log" else value + step
         drawn.append(np.clip(moved, *item.bounds))
     return lanes.columns(start), drawn
+
+
+def _drawn(cov: Floats, streams: Keys, paths: int, first: int) -> Floats:
+    """One draw of N(0, cov) a lane, from draws `first`, `first` + 1 … of step 0: (A·paths, n)."""
+    size = cov.shape[1]
+    if size == 0:
+        return np.zeros((len(streams), 0))
+    z = np.stack([normals(streams, 0, first + k) for k in range(size)], -1)
+    return np.asarray(np.einsum("lij,lj->li", np.repeat(_root(cov), paths, axis=0), z))
 
 
 def _root(cov: Floats) -> Floats:

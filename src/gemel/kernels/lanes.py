@@ -46,8 +46,10 @@ def advance(kernel: Kernel, x: Columns, u: Columns, p: Columns, dt: Any) -> Colu
     parts = max(1, int(np.ceil(longest / kernel.max_step))) if longest > 0 else 1
     h = np.asarray(dt) / parts
 
+    flow = kernel.flow  # type: ignore[attr-defined]  # the author's: checked at declaration
+
     def slope(at: Columns) -> Columns:
-        rates = kernel.flow(named(layout.states, at), inputs, parameters)  # type: ignore[attr-defined]
+        rates = flow(named(layout.states, at), inputs, parameters)
         return [rates.get(name, 0.0) for name in layout.states]
 
     for _ in range(parts):

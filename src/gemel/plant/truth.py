@@ -344,10 +344,10 @@ def daily_demand(instant: int) -> float:
 
 
 def demo_faults(start: int = START) -> tuple[Fault, ...]:
-    """The demo: st1-b2 starts to wear fast 12 h after `start`; small faults tease the rest."""
+    """The demo: st1-b2 starts to wear fast 8 h after `start`; small faults tease the rest."""
     hour = int(HOUR * SECOND)
     return (
-        Fault("wear", "st1-b2", start + 12 * hour),
+        Fault("wear", "st1-b2", start + 8 * hour),
         Fault("duplicates", "st2-b1", start),
         Fault("dropout", "st2-b3", start + 30 * hour, start + 36 * hour, 0.2),
     )

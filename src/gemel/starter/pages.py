@@ -93,15 +93,7 @@ def kernel_name(story: Story) -> str:
 def kernel_text(story: Story) -> str:
     """kernel.py: a first-order lag of the target behind a line in its inputs."""
     target = story.signal(story.target)
-    actual = "actual" if story.target != "actual" and "actual" not in story.inputs else "actual_"
-    unit = target.unit
-    age = f"{5 * story.every:g}"
-    inputs = [f'    {n} = signal("{story.signal(n).unit}", max_age={age})' for n in story.inputs]
-    gains = [
-        f'    gain_{n} = parameter("{unit} per {story.signal(n).unit}", '
-        f"typical={story.gains[n]:.6g}, spread={story.spreads[n]:.3g})"
-        for n in story.inputs
-    ]
+    unit, declared = target.unit, "".join(f"    {line}\n" for line in _declared(story))
     settles = " + ".join(["p.offset", *(f"p.gain_{n} * u.{n}" for n in story.inputs)])
     follows = " and ".join(story.inputs) or "its mean"
     begins = f"start={target.middle:.6g}, start_std={{std:.3g}}, noise={story.wander:.3g}"
@@ -112,9 +104,7 @@ def kernel_text(story: Story) -> str:
         99,
     )
     spread = max(3 * story.noise, 0.02 * abs(story.offset), 1e-6)
-    body = [*inputs, *gains]
-    declared = "\n".join(body) + "\n" if body else ""
-    imports = ", ".join(["Kernel", "parameter", "sensor", *(["signal"] if inputs else []), "state"])
+    signal = ", signal" if story.inputs else ""
     return f'''\
 """A first kernel, started by gemel init from {story.source}. Change it: it is yours.
 
@@ -123,7 +113,7 @@ def kernel_text(story: Story) -> str:
 
 from typing import Any
 
-from gemel.kernels.base import {imports}
+from gemel.kernels.base import Kernel, parameter, sensor{signal}, state
 
 
 class {kernel_name(story)}(Kernel):
@@ -132,7 +122,7 @@ class {kernel_name(story)}(Kernel):
     version = "0.1"
 
     # what the asset is: the value to begin with, how sure of it, how much it wanders per sqrt(s)
-    {actual} = state("{unit}", {begins.format(std=3 * spread)})
+    actual = state("{unit}", {begins.format(std=3 * spread)})
 
     # what drives it, and the constants of one asset (typical of the fleet, spread between assets)
 {declared}    offset = parameter("{unit}", typical={story.offset:.6g}, spread={spread:.3g})
@@ -144,16 +134,28 @@ class {kernel_name(story)}(Kernel):
     def flow(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """Time derivatives of the states."""
         settles = {_broken(settles)}
-        return {{"{actual}": (settles - x.{actual}) / p.lag}}
+        return {{"actual": (settles - x.actual) / p.lag}}
 
     def sense(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """What the instruments should read."""
-        return {{"{story.target}": x.{actual}}}
+        return {{"{story.target}": x.actual}}
 
     def limits(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """Margin per failure mode: 1 as usual, 0 failed. Put your own limit here."""
-        return {{"too high": ({target.high:g} - x.{actual}) / {_margin(target):g}}}
+        return {{"too high": ({target.high:g} - x.actual) / {_margin(target):g}}}
 '''
+
+
+def _declared(story: Story) -> list[str]:
+    """The inputs, then the gain of each."""
+    unit, age = story.signal(story.target).unit, f"{5 * story.every:g}"
+    units = {name: story.signal(name).unit for name in story.inputs}
+    signals = [f'{name} = signal("{its}", max_age={age})' for name, its in units.items()]
+    return signals + [
+        f'gain_{name} = parameter("{unit} per {its}", '
+        f"typical={story.gains[name]:.6g}, spread={story.spreads[name]:.3g})"
+        for name, its in units.items()
+    ]
 
 
 def _margin(target: Signal) -> float:

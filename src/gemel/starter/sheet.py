@@ -50,7 +50,10 @@ NAMED = (  # a unit guessed from the signal's name alone, when the header tells 
     (r"voltage", "V"), (r"current(?!ly)", "A"), (r"wind_?speed", "m/s"),
 )  # fmt: skip
 RISKY = frozenset("c f k w s h m v a min pa deg rad".split())  # as a suffix only in their own case
-TAKEN = frozenset("version layout max_step flow step sense limits initial identity typical".split())
+TAKEN = frozenset(  # names that the first kernel has for itself
+    "version layout max_step flow step sense limits initial identity typical actual lag offset"
+    " twin time".split()
+)
 
 
 # ---- reading ----------------------------------------------------------------------------------
@@ -144,10 +147,12 @@ def tidy(
         raise hopeless(path, first, told, f"split the file: a first plant takes {MOST_TWINS}")
     base = pl.DataFrame({"twin": ids, "time": when})
     if long and signal and value:
+        _lost(table[value], _forced(table[value]), first, warnings)
         wide, signals = _from_long(table, base, signal, value, unit, warnings)
         shape = "long"
     else:
-        wide, signals = _from_wide(table, base, [name for name in rest if name != twin])
+        others = [name for name in rest if name != twin]
+        wide, signals = _from_wide(table, base, others, first, warnings)
         shape = "wide"
     if not signals:
         told = "there is no column of numbers"
@@ -161,7 +166,7 @@ def tidy(
 
 
 def _from_wide(
-    table: pl.DataFrame, base: pl.DataFrame, names: list[str]
+    table: pl.DataFrame, base: pl.DataFrame, names: list[str], first: int, warnings: list[str]
 ) -> tuple[pl.DataFrame, list[Signal]]:
     signals: list[Signal] = []
     columns: list[pl.Series] = []
@@ -171,6 +176,7 @@ def _from_wide(
             continue
         if re.search("time|date", header.lower()) and _epoch(table[header], len(table)) is not None:
             continue  # another time
+        _lost(table[header], numbers, first, warnings)
         signals.append(_signal(header, "", {s.name for s in signals}))
         columns.append(numbers.alias(signals[-1].name))
     return base.with_columns(columns), signals
@@ -236,13 +242,26 @@ def _numbers(column: pl.Series) -> pl.Series | None:
 
 
 def _forced(column: pl.Series) -> pl.Series:
+    """Cells as numbers: 3.14; 3,14 and 1.234,5 as half of Europe writes them; 1,234.5."""
     text = column.cast(pl.String).str.strip_chars()
-    plain = text.cast(pl.Float64, strict=False)
-    if plain.null_count() > 0.5 * len(text):  # 3,14 and 1.234,5 as half of Europe writes them
-        comma = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-        other = comma.cast(pl.Float64, strict=False)
-        plain = other if other.null_count() < plain.null_count() else plain
-    return pl.select(pl.when(plain.is_finite()).then(plain)).to_series()
+    if text.str.contains(r",\d{3}\.").any():
+        text = text.str.replace_all(",", "", literal=True)
+    comma = text.str.contains(",", literal=True)
+    other = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    plain = pl.select(pl.when(comma).then(other).otherwise(text)).to_series()
+    number = plain.cast(pl.Float64, strict=False)
+    return pl.select(pl.when(number.is_finite()).then(number)).to_series()
+
+
+def _lost(column: pl.Series, numbers: pl.Series, first: int, warnings: list[str]) -> None:
+    """Say which cells of a column of numbers hold none."""
+    lost = numbers.is_null() & column.is_not_null()
+    if count := int(lost.sum()):
+        row = int(lost.arg_true()[0])
+        warnings.append(
+            f"{count} cells of '{column.name}' are no number and are left out; the first is in "
+            f"line {first + row}: '{str(column[row])[:30]}'"
+        )
 
 
 # ---- time -------------------------------------------------------------------------------------
@@ -360,8 +379,10 @@ def _signal(header: str, unit: str, taken: set[str]) -> Signal:
     elif not told:
         stem, told = _suffix(stem)
     name = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_").lower() or "signal"
-    if name[0].isdigit() or keyword.iskeyword(name) or name in TAKEN:
+    if name[0].isdigit():
         name = f"signal_{name}"
+    if keyword.iskeyword(name) or name in TAKEN:
+        name = f"{name}_value"
     while name in taken or name in ("twin", "time"):
         name += "_"
     if found := (told if known(told) else UNITS.get(told.lower())):

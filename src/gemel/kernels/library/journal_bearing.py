@@ -54,7 +54,7 @@ class JournalBearing(Kernel):
 
     temperature = state("degC", start=NOMINAL, start_std=5.0, noise=0.006)
     wear = state("1", start=0.0, start_std=0.03, noise=3e-6, precise=True)
-    pace = state("1", start=0.0, start_std=1.5, noise=3e-3, precise=True)
+    pace = state("1", start=0.0, start_std=1.5, noise=4e-3, precise=True)
 
     speed = signal("rpm", max_age=900)
     load = signal("%", max_age=900)
