@@ -1,4 +1,4 @@
-"""Twelve bad inputs: each gets its answer, its mend and its place in the books; the loop goes on."""
+"""Twelve bad inputs: each has its answer, mend and place in the books, and the loop goes on."""
 
 import json
 import time
@@ -71,16 +71,17 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     made.close()
 
 
+ONE = {"values": {"power": 1}}
 CASES = [  # what, the body, the answer's status, its code, the counter that moves
     ("broken JSON", b'{"twin": "oven-1", "time"', 400, "message.json", "dead"),
     ("bad UTF-8", b'{"twin": "\xff\xfe"}', 400, "message.encoding", "dead"),
-    ("unknown twin", {"twin": "oven-9", "values": {"power": 1}}, 422, "sample.unknown_twin", "rejected"),
+    ("unknown twin", {"twin": "oven-9", **ONE}, 422, "sample.unknown_twin", "rejected"),
     ("NaN", {"values": {"power": float("nan")}}, 422, "sample.not_a_number", "rejected"),
-    ("wrong unit", {"values": {"power": 1}, "units": {"power": "degC"}}, 422, "unit.mismatch", "rejected"),
-    ("1970", {"time": "1970-01-01T00:00:00Z", "values": {"power": 1}}, 422, "sample.far_past", "rejected"),
-    ("2099", {"time": "2099-01-01T00:00:00Z", "values": {"power": 1}}, 422, "sample.ahead_of_clock", "rejected"),
+    ("wrong unit", {**ONE, "units": {"power": "degC"}}, 422, "unit.mismatch", "rejected"),
+    ("1970", {"time": "1970-01-01T00:00:00Z", **ONE}, 422, "sample.far_past", "rejected"),
+    ("2099", {"time": "2099-01-01T00:00:00Z", **ONE}, 422, "sample.ahead_of_clock", "rejected"),
     ("wrong type", {"values": {"power": "full"}}, 422, "sample.type", "dead"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

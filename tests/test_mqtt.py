@@ -274,7 +274,7 @@ def test_a_command_goes_once_and_the_hooks_stand_around_it(broker: Any) -> None:
         "invocation": "i1",
         "command": "set_oil_flow",
         "argument": 55.0,
-        "expires_at": "2017-02-08T00:00:00Z",
+        "expires_at": "2017-05-03T00:00:00Z",
     }
     assert got == [("hall/st1-b2/command", body)]
     assert seen == ["wire.before_send", "wire.after_send"]

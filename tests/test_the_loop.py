@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gemel.clock import SECOND, PacedClock
+from gemel.clock import SECOND, PacedClock, format_instant
 from gemel.errors import Conflict, Invalid, NotFound
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
@@ -119,7 +119,8 @@ def test_a_run_is_started_by_the_finding_and_leaves_its_evidence(hall: Hall) -> 
 
 def test_a_run_waits_for_a_person_and_promotes_only_what_beats_the_incumbent(hall: Hall) -> None:
     host = hall.host
-    options = {"days": 0.6, "every": 120.0, "warm": 1.0}
+    well = format_instant(START + 8 * 3600 * SECOND)  # until the fault begins
+    options = {"days": 1 / 3, "until": well, "every": 120.0, "warm": 1.0, "held_out": 0.4}
     run = host.start_run("refit", options, started_by="request eva")
 
     def ended() -> Any:

@@ -19,7 +19,7 @@ from gemel.clock import ManualClock, PacedClock, format_instant
 from gemel.console import hint, stopping
 from gemel.display import watch
 from gemel.errors import NotFound, Unavailable
-from gemel.flow.fleet import Fleet, Plan, load_plan
+from gemel.flow.fleet import Plan, load_plan
 from gemel.flow.host import Host
 from gemel.graph.plantfile import SourceSpec
 from gemel.plant.simulator import PlantConfig, history, run_plant
@@ -109,16 +109,10 @@ def learn(plan: Plan, data: Path, say: Say, days: float = DAYS) -> None:
     path = _history(plan, data, days)
     sources = {name: spec for name, spec in plan.plant.sources.items() if spec.options.get("ahead")}
     sources["history"] = SourceSpec("history", "csv", {"path": str(path)})
-    past = replace(plan.plant, sources=sources, clock={"kind": "data"}, triggers=[], policies=[])
-    fleets = {name: _unasked(fleet) for name, fleet in plan.fleets.items()}
+    past = replace(plan.plant, sources=sources, clock={"kind": "data"}, triggers=[])
     say("replaying it through the same path that live telemetry takes")
-    with Host(replace(plan, plant=past, fleets=fleets), data, clock=ManualClock()) as host:
+    with Host(replace(plan, plant=past), data, clock=ManualClock()) as host:
         _until(host.wait, host)
-
-
-def _unasked(fleet: Fleet) -> Fleet:
-    """A fleet that foresees nothing: history is there to learn from, and nobody waits for it."""
-    return replace(fleet, binding=replace(fleet.binding, foresee_every=0.0))
 
 
 def _refit(host: Host, say: Say) -> None:

@@ -269,14 +269,16 @@ def invocation_line(row: Record) -> Text:
 def value_words(value: Record) -> Text:
     """What was saved, and what hangs on the open proposals."""
     saved, stake = value["saved"], value["at_stake"]
-    low, high = money(saved["low"]), money(saved["high"])
     text = Text("value: ")
     if saved["proposals"]:
+        low, high = money(saved["low"]), money(saved["high"])
         text.append("saved ").append(money(saved["mean"]), "bold green")
-        text.append(f" ({low} to {high}) by {_count(saved['proposals'], 'confirmed command')}; ")
-    return text.append(
-        f"{money(stake['mean'])} at stake in {_count(stake['proposals'], 'open proposal')}"
-    )
+        text.append(f" ({low} to {high}) by {_count(saved['proposals'], 'confirmed command')}")
+    if stake["proposals"]:
+        text.append("; " if saved["proposals"] else "")
+        text.append(f"{money(stake['mean'])} at stake in ")
+        text.append(_count(stake["proposals"], "open proposal"))
+    return text
 
 
 def _count(number: int, noun: str) -> str:

@@ -113,7 +113,7 @@ def _foresee(
 ) -> None:
     """Run the rows that are due to their limits."""
     binding = fleet.binding
-    if not binding.foresee_every or not held.health:
+    if not binding.foresee_every or not held.health or instant < binding.foresee_since:
         return
     worst = np.min([index for index, _ in held.health.values()], axis=0)
     sight = [

@@ -170,6 +170,7 @@ class Host:
     def _loop(self) -> None:
         assert self.loop is not None
         self.loop.run(self._stop, self._drained)
+        self._view = look(self.plan, self.loop.memory, self.loop.tick, self.loop.epoch)
 
     def _read(self, source: Source) -> None:
         position = self.journal.position(source.name)
@@ -192,7 +193,7 @@ class Host:
     def _on_commit(self, memory: Memory, tick: int, outcome: Outcome) -> None:
         """Called by the loop's thread after each commit."""
         now = time.monotonic()
-        told = outcome.findings or outcome.proposals or outcome.invocations
+        told = outcome.findings or outcome.proposals or outcome.invocations or outcome.events
         if told or now - self._looked_at > LOOK_EVERY or self._view is None:
             epoch = self.loop.epoch if self.loop else 0
             self._view, self._looked_at = look(self.plan, memory, tick, epoch), now

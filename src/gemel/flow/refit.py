@@ -3,22 +3,26 @@
 Owns    the way of a set of parameters from history to speaking for its asset.
 Never   promotes what does not beat the incumbent or fails the gold set, whoever asks.
 
-Options: binding (default: the first) · days of history (14) · held_out share (0.25) · every, s, of
-the grid (600) · warm, hours (6) · approve: "person" (default) or "rule".
+Options: binding (default: the first) · until, an instant (default: now) · days of history (14)
+held_out share (0.25) · every, s, of the grid (600) · warm, hours (6; at least three of the slowest
+time constants) · approve: "person" (default) or "rule".
 """
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gemel.clock import SECOND, format_instant
+from gemel.clock import SECOND, format_instant, parse_instant
 from gemel.errors import Invalid, NotFound
 from gemel.flow.desk import WAITING, Desk, Record, Step
-from gemel.flow.fleet import Fleet
+from gemel.flow.fleet import Fleet, load_kernel
 from gemel.flow.history import histories
 from gemel.insight.lifecycle import History, prove, verdict, windows
 from gemel.kernels import gold
-from gemel.kernels.fit import fit
+from gemel.kernels.fit import Fit, Windows, fit
 
 JUDGED = 24.0  # hours of a window that are judged
 
@@ -26,27 +30,18 @@ JUDGED = 24.0  # hours of a window that are judged
 def learn(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
     """Fit every asset on the older part of its history."""
     fleet, told = _fleet(desk, run), _options(run)
-    end = int(run["created_at"])
+    end = parse_instant(told["until"]) if "until" in told else int(run["created_at"])
     start = end - int(told["days"] * 86_400 * SECOND)
     cut = end - int(told["days"] * told["held_out"] * 86_400 * SECOND)
-    every = float(told["every"])
+    past = histories(desk.plan, fleet, desk.lake, start, cut, float(told["every"]))
+    lanes = [_windows(history, told) for history in past]
+    rich = [k for k, one in enumerate(lanes) if one.mask.any()]
     learnt: dict[str, Record] = {}
-    for twin, history in zip(
-        fleet.twins, histories(desk.plan, fleet, desk.lake, start, cut, every), strict=True
-    ):
-        lanes = _windows(history, told)
-        if not lanes.mask.any():
-            continue
-        found = fit(fleet.kernel, lanes)
+    if rich:
+        together = _windows_of([past[k] for k in rich], told)
+        found = apart(_fit, fleet.binding.kernel, desk.plan.where, together)
         names = list(fleet.kernel.layout.parameters)
-        learnt[twin] = {
-            "parameters": dict(zip(names, found.values[0].tolist(), strict=True)),
-            "stds": dict(zip(names, found.stds[0].tolist(), strict=True)),
-            "cov": found.cov[0].tolist(),
-            "rmse": float(found.rmse[0]),
-            "samples": int(found.samples[0]),
-            "not_identified": [n for n, s in zip(names, found.shrink[0], strict=True) if s > 0.8],
-        }
+        learnt = {fleet.twins[k]: _told(found, names, row) for row, k in enumerate(rich)}
     if not learnt:
         raise Invalid(
             "fit.no_samples",
@@ -54,6 +49,28 @@ def learn(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
             mend="wait for more of it, or replay a file of history first",
         )
     return {"learnt": learnt, "start": start, "cut": cut, "end": end, "kernel": fleet.identity}
+
+
+def apart(work: Any, *given: Any) -> Any:
+    """Carry out heavy work in a process of its own: the loop keeps its core."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *given).result()
+
+
+def _fit(kernel: str, folder: Path, lanes: Windows) -> Fit:
+    return fit(load_kernel(kernel, folder)(), lanes)
+
+
+def _told(found: Fit, names: list[str], row: int) -> Record:
+    shrink = zip(names, found.shrink[row], strict=True)
+    return {
+        "parameters": dict(zip(names, found.values[row].tolist(), strict=True)),
+        "stds": dict(zip(names, found.stds[row].tolist(), strict=True)),
+        "cov": found.cov[row].tolist(),
+        "rmse": float(found.rmse[row]),
+        "samples": int(found.samples[row]),
+        "not_identified": [name for name, share in shrink if share > 0.8],
+    }
 
 
 def judge(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
@@ -143,10 +160,16 @@ def _options(run: Record) -> Record:
     return told
 
 
-def _windows(history: History, told: Record) -> Any:
+def _windows(history: History, told: Record) -> Windows:
+    return _windows_of([history], told)
+
+
+def _windows_of(several: list[History], told: Record) -> Windows:
     steps = 3600.0 / told["every"]
-    warm, judged = int(told["warm"] * steps), int(JUDGED * steps)
-    return windows([history], told["every"], warm=warm, judged=judged)
+    warm = int(told["warm"] * steps)
+    longest = max(len(history.instant) for history in several)
+    judged = max(1, min(int(JUDGED * steps), longest - warm))
+    return windows(several, told["every"], warm=warm, judged=judged)
 
 
 REFIT: list[tuple[str, Step]] = [

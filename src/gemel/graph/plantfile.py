@@ -79,6 +79,7 @@ class Binding:
     every: float
     ports: dict[str, str]
     foresee_every: float
+    foresee_since: int
     horizon: float
     paths: int
     parameters: str
@@ -311,6 +312,7 @@ def _binding(raw: dict[str, Any], interfaces: Any, where: str) -> Binding:
         parse_duration(_need(raw, "every", where)),
         raw.get("ports", {}),
         parse_duration(foresee.get("every", "0s")),
+        parse_instant(foresee["since"]) if "since" in foresee else 0,
         parse_duration(foresee.get("horizon", "14d")),
         int(foresee.get("paths", 200)),
         raw.get("parameters", ""),
