@@ -106,7 +106,7 @@ def learn(plan: Plan, data: Path, say: Say, days: float = DAYS) -> None:
     """Replay the days before the demo as fast as the machine can, through the same path."""
     say(f"writing {days:g} days of the steam hall's history")
     data.mkdir(parents=True, exist_ok=True)
-    path = _history(plan, data, days)
+    path = _history(plan, data, days).resolve()
     sources = {name: spec for name, spec in plan.plant.sources.items() if spec.options.get("ahead")}
     sources["history"] = SourceSpec("history", "csv", {"path": str(path)})
     past = replace(plan.plant, sources=sources, clock={"kind": "data"}, triggers=[])
