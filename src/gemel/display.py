@@ -6,6 +6,8 @@ Never   asks a person or changes anything: it shows, and names the command to ty
 All instants are the plant's.
 """
 
+import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -285,6 +287,18 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def program() -> str:
+    """How this person calls gemel: by name, or by its path when it is not on the PATH.
+
+    >>> program().endswith("gemel")
+    True
+    """
+    place = Path(sys.argv[0])
+    if shutil.which("gemel") or place.name != "gemel":
+        return "gemel"
+    return min(str(place), os.path.relpath(place), key=len)
+
+
 def next_words(state: State, data: str = "") -> Text:
     """The command to type now."""
     where = f" --data {data}" if data else ""
@@ -292,16 +306,16 @@ def next_words(state: State, data: str = "") -> Text:
         if proposal["status"] == "open" and state.live:
             return Text.assemble(
                 ("type  ", "dim"),
-                (f'gemel approve {proposal["id"]} --why "your reason"{where}', "bold"),
+                (f'{program()} approve {proposal["id"]} --why "your reason"{where}', "bold"),
                 ("\n   or ", "dim"),
-                f'gemel approve {proposal["id"]} --reject --why "your reason"{where}',
+                f'{program()} approve {proposal["id"]} --reject --why "your reason"{where}',
             )
     if not state.live:
-        return Text.assemble(("type  ", "dim"), (f"gemel findings --all{where}", "bold"))
+        return Text.assemble(("type  ", "dim"), (f"{program()} findings --all{where}", "bold"))
     twin = next((f["twin"] for f in state.findings), None)
     if twin is not None:
-        return Text.assemble(("type  ", "dim"), (f"gemel why {twin}{where}", "bold"))
-    return Text.assemble(("all is well; look closer: ", "dim"), f"gemel why TWIN{where}")
+        return Text.assemble(("type  ", "dim"), (f"{program()} why {twin}{where}", "bold"))
+    return Text.assemble(("all is well; look closer: ", "dim"), f"{program()} why TWIN{where}")
 
 
 # ---- watching ---------------------------------------------------------------------------------
@@ -370,7 +384,7 @@ def _line(kind: str, row: Record) -> str:
     if None not in chance:
         told += f", chance of the limit {chance[0]:.0%} without, {chance[1]:.0%} with it"
     if row["status"] == "open":
-        told += f', gemel approve {row["id"]} --why "your reason"'
+        told += f', {program()} approve {row["id"]} --why "your reason"'
     return told
 
 

@@ -96,7 +96,8 @@ def _verdict(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None
         return  # already decided: the first verdict stands
     proposal.argument = float(body.get("argument") or proposal.argument)
     approve.decide(proposal, body["verdict"], body["by"], body["why"], entry.received_at)
-    control.quiet[f"{proposal.policy}|{proposal.twin}"] = proposal.expires_at
+    key = f"{proposal.policy}|{proposal.twin}"
+    control.quiet[key] = proposal.expires_at  # a no is not asked again before the question's time
     if proposal.status == "approved":
         command = command_of(plan, proposal.twin, proposal.command)
         why_not = _guard(plan, memory, proposal, command, entry.received_at)
@@ -104,6 +105,7 @@ def _verdict(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None
             proposal.status, proposal.why = "rejected", f"guard: {why_not}"
         else:
             invocation = _invoke(plan, memory, proposal, command, entry.received_at)
+            control.quiet[key] = invocation.confirm_by  # if that is not enough, more is proposed
             outcome.invocations.append(invocation.as_record())
             outcome.outbox.append(invocation.id)
     del control.proposals[proposal.id]
