@@ -163,3 +163,9 @@ def _goes_on(line: Line) -> None:
     assert after["stored"] == before.get("stored", 0) + 1
     assert after["received"] == sum(n for fate, n in after.items() if fate != "received")
     assert line.host.failure is None
+
+
+def test_the_table_in_the_docs_says_what_is_tested_here() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "bad-input.md").read_text(encoding="utf-8")
+    for what, _, status, code, fate in CASES:
+        assert f"| {what} | {status} | `{code}` | {fate} |" in text

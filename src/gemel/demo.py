@@ -53,7 +53,8 @@ def run_demo(
     began = time.monotonic()
 
     def say(what: str) -> None:
-        err.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {what}", highlight=False)
+        head = f"[dim]{time.monotonic() - began:6.1f} s[/]  "
+        err.print(head + what, highlight=False, soft_wrap=True)
 
     host = begin(data, speed, say)
     process: SpawnProcess | None = None
