@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gemel.flow.fleet import gold_set
 from gemel.kernels import gold, lanes
 from gemel.kernels.base import Kernel
 from gemel.kernels.library.expected_temperature import ExpectedTemperature
@@ -57,7 +58,7 @@ def test_the_classic_line_gives_its_golden_numbers() -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_kernel_passes_its_gold_set(kernel: type[Kernel]) -> None:
-    verdicts = gold.judge(kernel, gold.load(kernel))
+    verdicts = gold.judge(kernel, gold_set(kernel))
     assert verdicts
     assert [v for v in verdicts if not v.passed] == []
 
@@ -89,7 +90,7 @@ class Steeper(ExpectedTemperature):
 def test_the_gold_set_refuses_a_broken_kernel(broken: type[Kernel]) -> None:
     sound = broken.__mro__[1]
     with np.errstate(over="ignore", invalid="ignore"):  # what is broken may run away
-        verdicts = gold.judge(broken, gold.load(sound))  # type: ignore[arg-type]
+        verdicts = gold.judge(broken, gold_set(sound))  # type: ignore[arg-type]
     assert any(not v.passed for v in verdicts)
 
 

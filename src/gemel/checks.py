@@ -4,7 +4,6 @@ Owns    how a check is told, and that one which does not pass exits with 1.
 Never   holds a check itself: those are in `kernels` and `flow`.
 """
 
-import json
 import pkgutil
 import platform
 from importlib.metadata import PackageNotFoundError
@@ -96,13 +95,8 @@ def _kernels(plant: Path | None) -> list[tuple[Any, Path | None]]:
 
 def _judged(kernel: Any, folder: Path | None) -> list[dict[str, Any]]:
     sets = load("gemel.kernels.gold")
-    beside = None if folder is None else folder / _gold_name(kernel)
     try:
-        if beside is not None and beside.is_file():
-            cases = json.loads(beside.read_text(encoding="utf-8"))
-            cases = cases["sets"][kernel.__name__] if "sets" in cases else cases
-        else:
-            cases = sets.load(kernel)
+        cases = load("gemel.flow.fleet").gold_set(kernel)
     except NotFound:
         none = {"case": "there is no gold set", "verdict": "none"}
         return [{"kernel": kernel.__name__, **none, "worst": None, "tolerance": None, "where": ""}]

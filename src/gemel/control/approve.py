@@ -79,9 +79,12 @@ def on_telemetry(
 
 
 def overdue(memory: ControlMemory, now: int) -> list[Invocation]:
-    """Sent or acknowledged, and telemetry has not shown it in time: failed, and said so."""
+    """What telemetry has not shown in time: failed; an unknown one stays unknown, and both end."""
     out = []
     for invocation in memory.invocations.values():
+        if invocation.status == "unknown" and now > invocation.confirm_by:
+            invocation.done_at = now
+            out.append(invocation)
         if invocation.status in ("sending", "acknowledged") and now > invocation.confirm_by:
             invocation.status, invocation.done_at = "failed", now
             invocation.detail = "telemetry did not confirm it in time"

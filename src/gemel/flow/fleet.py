@@ -134,6 +134,20 @@ def load_kernel(name: str, folder: Path) -> type[Kernel]:
     return found
 
 
+def gold_set(kernel: type[Kernel]) -> dict[str, Any]:
+    """The gold set beside the kernel's file, in the library or in a plant's folder."""
+    path = Path(str(sys.modules[kernel.__module__].__file__)).with_suffix(".gold.json")
+    if not path.is_file():
+        raise NotFound(
+            "gold.missing",
+            f"there is no {path.name} beside the kernel",
+            where=f"kernel {kernel.__name__}",
+            mend="write one: inputs, expected readings, a tolerance; gemel.kernels.gold shows how",
+        )
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found["sets"][kernel.__name__] if "sets" in found else found
+
+
 def _from_file(path: Path) -> Any:
     name = f"gemel_plant_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

@@ -53,6 +53,9 @@ def histories(
 
 def _split(fleet: Fleet, grid: align.Grid, memory: align.GridMemory) -> list[History]:
     ends = np.array(sorted(memory.open), np.int64)
+    if len(ends) == 0:
+        nothing = np.zeros((0, grid.constant.shape[1] - grid.inputs))
+        return [History(ends, np.zeros((0, grid.inputs)), nothing, nothing) for _ in fleet.twins]
     cells = np.stack([np.where(memory.open[e][1] > 0, memory.open[e][0], np.nan) for e in ends])
     cells = np.where(np.isfinite(grid.constant), grid.constant, cells)
     out = []

@@ -26,7 +26,7 @@ from gemel.errors import (
     Unavailable,
     catalogue,
 )
-from gemel.flow.fleet import Plan, load_plan
+from gemel.flow.fleet import Plan
 from gemel.flow.loop import Loop
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
@@ -55,7 +55,7 @@ class Host:
 
     def __init__(self, plan: Plan, data: Path, *, clock: Clock | None = None) -> None:
         self.plan, self.data = plan, data
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lease = Lease(data)
         self.token = secret(data / "token")
         self.journal = Journal(data / "journal.db")
@@ -102,8 +102,8 @@ class Host:
 
     def stop(self) -> None:
         """Finish the tick in hand, write what is derived, let go of everything."""
+        self.runs.stop()  # while the loop still turns: a run may wait for a tick
         self._stop.set()
-        self.runs.stop()
         for thread in self._threads:
             thread.join()
         if self.broker is not None:
@@ -265,8 +265,14 @@ class Host:
         self.journal.append([dead_letter(source, self.clock.now(), payload, error)])
 
     def event(self, name: str, body: dict[str, Any], *, source: str = "http") -> int:
-        """Take in one event of another stream."""
-        return self.submit("event", {"name": name, **body}, source)
+        """Take in one event of another stream. Names of our own events are refused."""
+        if name in ("promotion", "maintenance"):
+            raise Invalid(
+                "event.reserved",
+                f"'{name}' is written by Gemel alone",
+                mend="give the stream another name; a repair is told by: gemel maintain TWIN",
+            )
+        return self.submit("event", {**body, "name": name}, source)
 
     def verdict(
         self,
@@ -381,11 +387,6 @@ class Host:
         return why(self.plan, self.view(), self.ledger, self.lake, twin)
 
 
-def open_host(plant: Path, data: Path, clock: Clock | None = None) -> Host:
-    """A host of a plant file."""
-    return Host(load_plan(plant), data, clock=clock)
-
-
 def clock_of(plan: Plan, last: int) -> Clock:
     """The plant's clock as the plant file wants it, going on where the ledger stopped."""
     config = plan.plant.clock
@@ -397,8 +398,13 @@ def clock_of(plan: Plan, last: int) -> Clock:
 
 
 def secret(path: Path) -> str:
-    """The secret in a file of mode 0600, made at first start."""
-    if not path.exists():
+    """The secret in a file of mode 0600, made at first start, and anew where it is empty."""
+    known = ""
+    if path.exists():
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        known = path.read_text(encoding="utf-8").strip()
+    if not known:
         partial = path.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

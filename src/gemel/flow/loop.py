@@ -1,9 +1,9 @@
-"""The loop: journal → tick → commit → keep → send. The same live, replayed and in a test.
+"""The loop: journal → tick → commit → send → keep. The same live, replayed and in a test.
 
 Owns    the order in which the world is touched, and the way back after a kill.
 Never   decides anything: that is the tick's. Never sends what is not committed.
 
-    read entries ─► tick (pure) ─► ledger.commit ─► lake, snapshot (derived, may lag) ─► wire
+    read entries ─► tick (pure) ─► ledger.commit ─► wire ─► lake, snapshot (derived, may lag)
 
 A restart takes the last snapshot, runs the ledger's later rows again from the journal, and checks
 that each gives the digest that was committed: same entries, same bits.
@@ -30,7 +30,8 @@ from gemel.store.snapshots import Snapshots
 
 ENTRIES = 400  # of one tick at most: a slow tick stays short enough to answer people
 GATHER = 0.05  # s of wall time to let entries come together
-BEAT = 0.5  # s of wall time without an entry before the clock beats
+BEAT = (0.5, 5.0)  # s of wall time without an entry before the clock beats: at least, at most
+COMPACT = 500  # writes of the lake between two compactions
 KEEP_EVERY = 5.0  # s of wall time between writes of lake and snapshot
 KEEP_ROWS = 200_000
 TRIES = 5  # of a commit whose store is unavailable
@@ -56,12 +57,14 @@ class Loop:
         self.epoch = ledger.claim()
         self._kept_at = time.monotonic()
         self._kept_tick = -1
+        self._lake, self._writes = lake, 0
         self.memory, self.tick = self._recover()
         on_commit(self.memory, self.tick, Outcome(at=self.memory.at))
 
     def run(self, stop: threading.Event, drained: threading.Event) -> None:
         """Until `stop` is set, or `drained` is and the journal is read to its end."""
         beating = time.monotonic()
+        beat = min(max(BEAT[0], self.plan.plant.lateness / self.clock.speed / 4), BEAT[1])
         while not stop.is_set():
             if self.step():
                 beating = time.monotonic()
@@ -69,7 +72,7 @@ class Loop:
                 break
             elif self.journal.wait(self.memory.sequence, 0.1):
                 time.sleep(GATHER if self.clock.speed != float("inf") else 0.0)
-            elif time.monotonic() - beating > BEAT and self.clock.speed != float("inf"):
+            elif time.monotonic() - beating > beat and self.clock.speed != float("inf"):
                 self.journal.append([Entry("beat", "clock", self.clock.now())])
                 beating = time.monotonic()
         self.keep()
@@ -96,6 +99,9 @@ class Loop:
             self._derived.write(self.tick)
             self._snapshots.save(self.tick, *pack(self.memory))
             self._kept_tick = self.tick
+            self._writes += 1
+            if self._writes % COMPACT == 0:
+                self._lake.compact()
         self._kept_at = time.monotonic()
 
     def _row(self, outcome: Outcome) -> LedgerRow:

@@ -91,7 +91,8 @@ def _proposal(
     if tried[0].chance <= policy.chance:
         return None
     savings = [_saving(plan, fleet, memory, tried[0], one, instant, dt, deadline) for one in tried]
-    best = choose(tried, [s["cost"] for s in savings], policy.chance)
+    costs = [float("inf") if s["cost"] is None else s["cost"] for s in savings]
+    best = choose(tried, costs, policy.chance)
     if best == 0:
         return None
     return _record(plan, memory, policy, twin, instant, tried, savings, best, deadline)

@@ -94,7 +94,9 @@ def _verdict(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None
     proposal = control.proposals.get(body["proposal"])
     if proposal is None:
         return  # already decided: the first verdict stands
-    proposal.argument = float(body.get("argument") or proposal.argument)
+    proposal.argument = float(
+        proposal.argument if body.get("argument") is None else body["argument"]
+    )
     approve.decide(proposal, body["verdict"], body["by"], body["why"], entry.received_at)
     key = f"{proposal.policy}|{proposal.twin}"
     control.quiet[key] = proposal.expires_at  # a no is not asked again before the question's time
@@ -181,7 +183,7 @@ def _maintenance(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> 
             _reset(fleet.kernel.layout.states, memory.fleets[name], fleet.row[body["twin"]], body)
             memory.fleets[name].p_cov[fleet.row[body["twin"]]] = fleet.prior_cov
             memory.fleets[name].rul.pop(body["twin"], None)
-    closed = close_twin(memory.findings, body["twin"], entry.received_at)
+    closed = close_twin(memory.findings, body["twin"], body.get("binding"), entry.received_at)
     outcome.findings += [f.as_record() for f in closed]
     for proposal in [p for p in memory.control.proposals.values() if p.twin == body["twin"]]:
         proposal.status, proposal.why = "expired", "the asset was repaired"
@@ -228,8 +230,10 @@ def _event(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
 
 
 def _event_told(entry: Entry, name: str, body: dict[str, Any], outcome: Outcome) -> None:
-    instant = int(body.get("instant", entry.received_at))
-    outcome.events.append({"name": name, "instant": instant, "body": body})
+    instant = body.get("instant")
+    if not isinstance(instant, int):
+        instant = entry.received_at
+    outcome.events.append({"name": str(name), "instant": instant, "body": body})
 
 
 def command_of(plan: Plan, twin: str, name: str) -> Command:

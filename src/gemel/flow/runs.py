@@ -4,8 +4,8 @@ Owns    the life of a run: its steps are recorded in the ledger, so a kill costs
 Never   carries code from outside: HTTP selects a definition by name and gives it options.
 
 A definition is a list of named steps. A step is a function of what earlier steps found, and is
-idempotent by (run, step): what is recorded is not done again. A step that returns `WAIT` leaves the
-run waiting until a person has answered; the answer is itself a recorded step.
+idempotent by (run, step): what is recorded is not done again. A step whose status is `WAITING`
+leaves the run waiting until a person has answered; the answer is itself a recorded step.
 """
 
 import queue
@@ -34,6 +34,8 @@ class Runs:
         self._waiting: queue.Queue[str | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="gemel-runs", daemon=True)
         self._slots: dict[str, int] = {}
+        self._stopping = threading.Event()
+        self._naming = threading.Lock()
 
     def start(self) -> None:
         """Go on with what was not finished, and with findings whose trigger was not heard."""
@@ -44,7 +46,8 @@ class Runs:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the step in hand."""
+        """Finish the step in hand; the rest goes on at the next start."""
+        self._stopping.set()
         self._waiting.put(None)
         if self._thread.is_alive():
             self._thread.join()
@@ -71,8 +74,11 @@ class Runs:
                 f"there is no run definition '{definition[:40]}'",
                 mend=f"known are: {', '.join(DEFINITIONS)}",
             )
-        number = len(self._desk.ledger.runs(limit=100_000)) + 1
-        return self._begin(f"R-{number:06d}", definition, options, started_by)
+        with self._naming:
+            number = 1
+            while self._desk.ledger.run(f"R-{number:06d}") is not None:
+                number += 1
+            return self._begin(f"R-{number:06d}", definition, options, started_by)
 
     def verdict(self, run: str, verdict: str, by: str, why: str) -> Record:
         """A person's answer to a run that waits."""
@@ -91,7 +97,14 @@ class Runs:
                 "verdict.unknown", f"'{verdict}' is no verdict", mend="say approved or rejected"
             )
         answer = {"verdict": verdict, "by": by, "why": why, "at": self._desk.clock.now()}
-        self._desk.ledger.put_step(run, record["waits_for"], answer)
+        first = self._desk.ledger.put_step(run, record["waits_for"], answer)
+        if first["verdict"] != verdict:
+            raise Conflict(
+                "run.answered",
+                f"it was {first['verdict']} by {first['by']}",
+                where=f"run {run}",
+                mend="the first answer stands; start another run",
+            )
         record["status"] = "running"
         self._desk.ledger.put_run(record)
         self._waiting.put(run)
@@ -125,7 +138,7 @@ class Runs:
         return record
 
     def _work(self) -> None:
-        while (run := self._waiting.get()) is not None:
+        while (run := self._waiting.get()) is not None and not self._stopping.is_set():
             record = self._desk.ledger.run(run)
             if record is not None:
                 self._carry_out(record)
@@ -135,6 +148,8 @@ class Runs:
         ledger = self._desk.ledger
         try:
             for name, step in DEFINITIONS[record["definition"]]:
+                if self._stopping.is_set():
+                    return
                 done = ledger.steps(record["id"])
                 if name in done:
                     continue

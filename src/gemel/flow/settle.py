@@ -29,16 +29,18 @@ def settle(plan: Plan, memory: Memory, judged: Judged | None, outcome: Outcome) 
     for invocation in done:
         memory.control.invocations.pop(invocation.id, None)
         outcome.invocations.append(invocation.as_record())
-        if invocation.status == "failed":
+        if invocation.status in ("failed", "unknown"):
             _unconfirmed(memory, invocation, now, outcome)
 
 
 def _shown(plan: Plan, invocation: Invocation, judged: Judged, now: int) -> bool:
     """Whether a good reading after the command shows what was asked for."""
+    if invocation.status == "sending" and not invocation.sent_at:
+        return False  # it has not been on the wire: whatever telemetry shows, it did not do it
     command = command_of(plan, invocation.twin, invocation.command)
     slot = plan.rules.index.get((invocation.target, command.signal), -1)
     here = (judged.slot == slot) & (judged.quality == GOOD) & (judged.fate == "stored")
-    here &= judged.instant > invocation.created_at
+    here &= judged.instant > max(invocation.created_at, invocation.sent_at)
     return any(
         approve.on_telemetry(invocation, command.confirm, command.tolerance, float(value), now)
         for value in judged.value[np.flatnonzero(here)]

@@ -77,6 +77,15 @@ def _mqtt(spec: SourceSpec, data: Path, made: Connectors) -> None:
             mend='write url = "mqtt://user:password@host:1883" or embedded = true',
         )
     made.telemetry.append(MqttSource(spec.name, address, topic))
+    if not spec.options.get("commands", True):
+        return
+    if "" in made.sinks:
+        raise Invalid(
+            "source.two_wires",
+            "two MQTT sources would both take commands",
+            where=f"source {spec.name}",
+            mend="write commands = false on the one that only measures",
+        )
     made.sinks[""] = MqttSink(address, topic)
 
 

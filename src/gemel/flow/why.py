@@ -4,6 +4,7 @@ Owns    gathering the evidence of one twin from view, ledger and lake.
 Never   computes a number anew: it shows what was used.
 """
 
+import json
 from typing import Any
 
 from gemel.errors import NotFound
@@ -51,4 +52,4 @@ def _fleet(plan: Plan, name: str, row: dict[str, Any]) -> dict[str, Any]:
 def _events(lake: Lake, name: str, twin: str) -> list[dict[str, Any]]:
     """Events of one name that speak of a twin, the latest first."""
     rows = lake.events(name=name).to_pylist()
-    return [row for row in reversed(rows) if twin in row["body"]][:10]
+    return [row for row in reversed(rows) if json.loads(row["body"]).get("twin") == twin][:10]

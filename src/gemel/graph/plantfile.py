@@ -347,6 +347,13 @@ def _policy(raw: dict[str, Any], bindings: Any, where: str) -> Policy:
 def _trigger(raw: dict[str, Any], where: str) -> Trigger:
     options = {k: v for k, v in raw.items() if k not in ("name", "run", "on", "every")}
     every = parse_duration(raw.get("every", "0s"))
+    if raw["on"] == "timer" and every < 1.0:
+        raise Invalid(
+            "plant.timer",
+            "a timer needs every = a duration of a second or more",
+            where=where,
+            mend='add every = "24h"',
+        )
     return Trigger(_need(raw, "name", where), _need(raw, "run", where), raw["on"], every, options)
 
 

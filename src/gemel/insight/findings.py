@@ -64,10 +64,13 @@ def follow(
     return None
 
 
-def close_twin(memory: FindingMemory, twin: str, instant: int) -> list[Finding]:
-    """Close everything open on a twin: it was repaired."""
+def close_twin(
+    memory: FindingMemory, twin: str, binding: str | None, instant: int
+) -> list[Finding]:
+    """Close everything open on a twin (of one binding, or of all): it was repaired."""
     closed = []
-    for key in [key for key, f in memory.open.items() if f.twin == twin]:
+    mine = [k for k, f in memory.open.items() if f.twin == twin and binding in (None, f.binding)]
+    for key in mine:
         finding = memory.open.pop(key)
         finding.status, finding.closed_at = "closed", instant
         closed.append(finding)

@@ -31,13 +31,15 @@ class ValueMemory:
 def learn_event(
     memory: ValueMemory, config: dict[str, Any], name: str, body: dict[str, Any]
 ) -> None:
-    """Take in one price or one entry of the service calendar."""
-    instant = int(body.get("instant", 0))
-    if name == config.get("price", "price") and "value" in body:
-        hour = instant // (3600 * SECOND) % 24
-        old = memory.price[hour]
-        new = float(body["value"])
-        memory.price[hour] = new if np.isnan(old) else 0.5 * (old + new)
+    """Take in one price or one entry of the service calendar; what is neither is left alone."""
+    instant, value = body.get("instant"), body.get("value")
+    if not isinstance(instant, int):
+        return
+    if name == config.get("price", "price"):
+        if isinstance(value, (int, float)) and np.isfinite(value):
+            hour = instant // (3600 * SECOND) % 24
+            old = memory.price[hour]
+            memory.price[hour] = float(value) if np.isnan(old) else 0.5 * (old + float(value))
     elif name == config.get("calendar", "calendar") and "twin" in body:
         dates = memory.service.setdefault(str(body["twin"]), [])
         if instant not in dates:
@@ -65,6 +67,8 @@ def saving(
 ) -> dict[str, Any]:
     """What one plan saves against doing nothing, EUR: mean, 5 % and 95 % of that mean, and cost.
 
+    Without a price, a plan that gives up power costs nobody knows what: its sums are None.
+
     base, plan (K,U): inputs without and with the command · fails (paths,): before the deadline
     """
     steps = np.arange(len(base))
@@ -79,7 +83,8 @@ def saving(
     if earns.get("input") in names:
         k = names.index(earns["input"])
         megawatt = float(earns.get("kw", 1.0)) / 1000.0
-        cost += float(np.nansum((base[:, k] - plan[:, k]) * megawatt * price * hours))
+        given_up = (base[:, k] - plan[:, k]) * megawatt * hours
+        cost += float(np.sum(given_up * price)) if known.any() or given_up.any() else 0.0
         power = float(base[:, k].mean()) * megawatt
     for name, rate in config.get("costs", {}).items():
         if name in names:
@@ -94,10 +99,14 @@ def saving(
     mean, spread = float(per_path.mean()), float(per_path.std() / np.sqrt(len(per_path)))
     return {
         "currency": "EUR",
-        "mean": mean,
-        "low": mean - 1.645 * spread,
-        "high": mean + 1.645 * spread,
-        "cost": cost,
+        "mean": _known(mean),
+        "low": _known(mean - 1.645 * spread),
+        "high": _known(mean + 1.645 * spread),
+        "cost": _known(cost),
         "loss_if_failed": loss,
         "price": usual if known.any() else None,
     }
+
+
+def _known(amount: float) -> float | None:
+    return amount if np.isfinite(amount) else None

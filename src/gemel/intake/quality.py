@@ -7,7 +7,7 @@ Never   drops a sample: whatever it says of one, the books count it.
               late       its instant was closed before it came: kept, counted, not used
               duplicate  the same again      correction  the same instant, another value
               stored     everything else
-    quality   of what is stored: good, uncertain (stuck), bad (range, rate)
+    quality   of what is kept: good, uncertain (stuck, late), bad (range, rate)
 
 An entry is judged whole, in the order of instants, so how ticks are cut changes nothing.
 """
@@ -23,6 +23,7 @@ from gemel.records import BAD, GOOD, UNCERTAIN, Batch, Floats, Judged, Words
 from gemel.units import convert
 
 OLDEST = 10 * 365 * 86_400 * SECOND  # a sample ten years older than its arrival has a broken clock
+ABSURD = 1e12  # no declared unit has an honest reading of this size, whatever its range
 REASONS = {  # why a sample is rejected → the code that `gemel explain` knows
     "unknown_twin": "sample.unknown_twin",
     "unknown_signal": "sample.unknown_signal",
@@ -110,7 +111,10 @@ def judge(
     _twice(memory, source, slot, batch.instant, value, fate)
     quality = np.full(len(batch), GOOD, np.int8)
     kept = (fate == "stored") | (fate == "correction")
-    outside = kept & ((value < rules.low[slot]) | (value > rules.high[slot]))
+    late = fate == "late"
+    quality[late], reason[late] = UNCERTAIN, "late"
+    outside = (kept | late) & ((value < rules.low[slot]) | (value > rules.high[slot]))
+    outside |= (kept | late) & (np.abs(value) > ABSURD)
     quality[outside], reason[outside] = BAD, "range"
     order = np.flatnonzero(kept & ~outside)
     for k in order[np.argsort(batch.instant[order], kind="stable")]:

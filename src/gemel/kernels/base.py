@@ -22,6 +22,7 @@ Never   holds an asset's numbers: those are arrays, made and kept by others.
 import ast
 import hashlib
 import inspect
+import sys
 import textwrap
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -175,6 +176,7 @@ class Kernel:
         for base in cls.__mro__[:-1]:
             if base is not Kernel:
                 text += _syntax(base)
+        text += _syntax(sys.modules[cls.__module__])  # its constants and helpers are physics too
         return f"{cls.__name__} {cls.version} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     @classmethod
@@ -183,8 +185,8 @@ class Kernel:
         return np.array([item.typical for item in cls.layout.parameters.values()])
 
 
-def _syntax(cls: type) -> str:
-    """The class's syntax tree without docstrings: comments and layout do not count."""
+def _syntax(cls: Any) -> str:
+    """The syntax tree of a class or module without docstrings: comments and layout do not count."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     except (OSError, TypeError, SyntaxError):

@@ -20,6 +20,7 @@ from gemel.kernels.base import Kernel
 from gemel.records import Bools, Estimate, Floats, Instants
 
 STALE = 10.0  # process noise of a row whose inputs are stale, in variances
+LOST = 1e6  # NIS of a row that had to begin anew
 LONGEST = 500  # sub-steps: a longer silence is not simulated, only the doubt grows
 
 
@@ -38,6 +39,7 @@ def blank(kernel: type[Kernel], count: int) -> Estimate:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # such a row begins anew
 def update(
     kernel: Kernel,
     last: Estimate,
@@ -53,7 +55,8 @@ def update(
 
     u (A,U) inputs · ready (A,) the row has all its inputs · stale (A,) one of them is too old
     y (A,Y) readings · y_mask (A,Y) which are there · p (A,P) parameters
-    A row that is not ready keeps its estimate; one that begins starts at `initial`.
+    A row that is not ready keeps its estimate; one that begins starts at `initial`. A row whose
+    numbers are no longer finite begins anew, and its NIS says that it is out of step.
     """
     mean, cov = _predict(kernel, last, instant, u, ready, stale, p)
     foreseen, jacobian = lanes.sense_jacobian(kernel, mean, u, p)
@@ -62,6 +65,11 @@ def update(
     innovation = np.where(mask, y - foreseen, 0.0)
     spread = np.einsum("ayx,axz,ayz->ay", jacobian, cov, jacobian) + noise
     corrected, cov, nis = _correct(mean, cov, jacobian, innovation, mask, noise)
+    whole = np.isfinite(corrected).sum(axis=1) + np.isfinite(cov).sum(axis=(1, 2))
+    lost = whole < corrected.shape[1] * (1 + corrected.shape[1])
+    first, start = _begin(kernel, u, p)
+    corrected = np.where(lost[:, None], first, corrected)
+    cov, nis = np.where(lost[:, None, None], start, cov), np.where(lost, LOST, nis)
     keep = ready[:, None]
     return Estimate(
         instant=np.where(ready, instant, last.instant),
@@ -85,7 +93,6 @@ def _predict(
     p: Floats,
 ) -> tuple[Floats, Floats]:
     states = kernel.layout.states.values()
-    count = len(ready)
     begun = last.instant > 0
     dt = elapsed(last.instant, instant, begun & ready)
     silent = dt > LONGEST * min(kernel.max_step, 3600.0)
@@ -93,11 +100,18 @@ def _predict(
     noise = np.array([item.noise for item in states]) ** 2
     grown = noise * dt[:, None] * np.where(stale, STALE, 1.0)[:, None]
     cov = jacobian @ last.cov @ jacobian.transpose(0, 2, 1) + _diagonal(grown)
-    start_var = np.array([item.start_std for item in states]) ** 2
-    cov = np.where(silent[:, None, None], cov + _diagonal(np.tile(start_var, (count, 1))), cov)
-    first = lanes.dense(lanes.initial(kernel, lanes.columns(u), lanes.columns(p), count), count)
+    first, start = _begin(kernel, u, p)
+    cov = np.where(silent[:, None, None], cov + start, cov)
     mean = np.where(begun[:, None], moved, first)
-    return mean, np.where(begun[:, None, None], cov, _diagonal(np.tile(start_var, (count, 1))))
+    return mean, np.where(begun[:, None, None], cov, start)
+
+
+def _begin(kernel: Kernel, u: Floats, p: Floats) -> tuple[Floats, Floats]:
+    """Where every row begins: `initial` (A,X), and the declared doubt (A,X,X)."""
+    count, states = len(u), kernel.layout.states.values()
+    first = lanes.dense(lanes.initial(kernel, lanes.columns(u), lanes.columns(p), count), count)
+    start_var = np.array([item.start_std for item in states]) ** 2
+    return first, _diagonal(np.tile(start_var, (count, 1)))
 
 
 def _correct(

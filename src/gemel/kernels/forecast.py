@@ -23,12 +23,10 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True)
 class Foreseen:
-    """modes · passage (A, paths, modes) s, inf where censored · times (K,) s · bands (A,K,3,Y)."""
+    """modes · passage (A, paths, modes): s to the first crossing, inf where censored."""
 
     modes: list[str]
     passage: Floats
-    times: Floats
-    bands: Floats
     horizon: float
     scenario: str
 
@@ -78,7 +76,6 @@ def foresee(
     noise = [item.noise * np.sqrt(dt) for item in kernel.layout.states.values()]
     modes: list[str] = []
     passage = np.zeros((0, 0))
-    bands = np.zeros((rows, steps, len(QUANTILES), len(kernel.layout.outputs)))
     for k in range(steps):
         u = [np.repeat(column, paths) for column in lanes.columns(inputs[k])]
         x = lanes.advance(kernel, x, u, parameters, dt)
@@ -93,13 +90,9 @@ def foresee(
         for m, mode in enumerate(modes):
             crossed = ~(np.asarray(margins[mode]) > 0) & ~np.isfinite(passage[:, m])
             passage[crossed, m] = (k + 1) * dt
-        read = lanes.dense(lanes.sense(kernel, x, u, parameters), rows * paths)
-        bands[:, k] = np.quantile(read.reshape(rows, paths, -1), QUANTILES, axis=1).swapaxes(0, 1)
     return Foreseen(
         modes,
         passage.reshape(rows, paths, len(modes)),
-        dt * np.arange(1.0, steps + 1.0),
-        bands,
         dt * steps,
         scenario,
     )

@@ -14,14 +14,12 @@ A gold set is JSON beside the kernel (`NAME.gold.json`):
 The kernel runs open loop from `initial` over the inputs, `dt` seconds apart.
 """
 
-import json
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from gemel.errors import Invalid, NotFound
+from gemel.errors import Invalid
 from gemel.kernels import lanes
 from gemel.kernels.base import Kernel
 
@@ -35,22 +33,6 @@ class Verdict:
     worst: float
     tolerance: float
     where: str
-
-
-def load(kernel: type[Kernel]) -> dict[str, Any]:
-    """The gold set that lies beside the kernel's module."""
-    package, _, module = kernel.__module__.rpartition(".")
-    try:
-        text = files(package).joinpath(f"{module}.gold.json").read_text(encoding="utf-8")
-    except (FileNotFoundError, ModuleNotFoundError, ValueError):
-        raise NotFound(
-            "gold.missing",
-            f"there is no {module}.gold.json beside the kernel",
-            where=f"kernel {kernel.__name__}",
-            mend="write one: inputs, expected readings, a tolerance; gemel.kernels.gold shows how",
-        ) from None
-    gold: dict[str, Any] = json.loads(text)
-    return gold["sets"][kernel.__name__] if "sets" in gold else gold
 
 
 def judge(kernel: type[Kernel], gold: dict[str, Any]) -> list[Verdict]:

@@ -4,8 +4,9 @@ Owns    the wording of instants, the pages of a list, and reading the two times 
 Never   changes a number.
 """
 
+import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,15 +58,38 @@ def page(
     if after is not None:
         places = [k for k, row in enumerate(rows) if key(row) == after]
         if not places:
-            raise Invalid(
-                "page.unknown_after",
-                f"there is nothing with the key '{after[:80]}' in this list",
-                mend="take `after` from `next` of the page before, and ask with the same filters",
-            )
+            raise _unknown(after)
         start = places[0] + 1
     part = rows[start : start + limit]
     more = start + limit < len(rows)
     return {"items": part, "next": key(part[-1]) if more and part else None}
+
+
+def write_key(key: Sequence[Any]) -> str:
+    """A row's place in a table of the lake, (instant, name …), as a `next` to be handed back."""
+    text = json.dumps(key, ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_key(after: str, length: int) -> list[Any]:
+    """`next` of the page before → (instant, name …), `length` of them or the instant alone."""
+    try:
+        key = json.loads(base64.urlsafe_b64decode(after.encode() + b"=" * (-len(after) % 4)))
+        whole = isinstance(key, list) and len(key) in (1, length)
+        fits = whole and type(key[0]) is int and all(isinstance(name, str) for name in key[1:])
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits or not -(2**62) < key[0] < 2**62:
+        raise _unknown(after)
+    return list(key)
+
+
+def _unknown(after: str) -> Invalid:
+    return Invalid(
+        "page.unknown_after",
+        f"there is nothing with the key '{after[:80]}' in this list",
+        mend="take `after` from `next` of the page before, and ask with the same filters",
+    )
 
 
 def ordered(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:

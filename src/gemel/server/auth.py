@@ -55,7 +55,10 @@ class Gate:
         limit = LIMIT if told.isdigit() and int(told) <= LIMIT else 0  # 0: refused as told
         body, whole = b"", True
         if told != b"0" or b"transfer-encoding" in headers:
-            body, whole = await _read(receive, limit)
+            read = await _read(receive, limit)
+            if read is None:
+                return  # nobody waits for an answer
+            body, whole = read
         if whole:
             await self._app(scope, _again(body, receive), send)
             return
@@ -94,14 +97,17 @@ def _name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:
-    """The body and whether that is all of it; it stops at the first part past the limit."""
+async def _read(receive: Receive, limit: int) -> tuple[bytes, bool] | None:
+    """The body and whether that is all of it; it stops at the first part past the limit.
+
+    None: the client left in mid-body, and what it sent is no message.
+    """
     parts: list[bytes] = []
     size, more = 0, True
     while more:
         message = await receive()
         if message["type"] != "http.request":
-            break
+            return None
         part, more = message.get("body", b""), message.get("more_body", False)
         parts.append(part)
         size += len(part)

@@ -5,7 +5,6 @@ Never   reads the stores: those are the running process's.
 """
 
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 
 from gemel.errors import Conflict, Denied, GemelError, Invalid, NotFound, Unavailable
+from gemel.store.lease import Lease
 
 _CLASS: list[tuple[int, type[GemelError]]] = [
     (404, NotFound),
@@ -96,12 +96,13 @@ class Client:
 
 
 def running(data: Path) -> str | None:
-    """The URL of the server on a data directory; None when nobody serves it."""
+    """The URL of the server on a data directory; None when nobody serves it.
+
+    Only the holder of the lease is believed: after a crash the pid in the file, and its port, may
+    be another program's by now, and that must not be sent the token.
+    """
     try:
         told = json.loads((data / "server.json").read_text(encoding="utf-8"))
-        os.kill(int(told["pid"]), 0)
-        return str(told["url"])
-    except PermissionError:  # it runs, as another user
-        return str(told["url"])
+        return str(told["url"]) if Lease.holder(data) == int(told["pid"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

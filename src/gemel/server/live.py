@@ -15,6 +15,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from gemel.errors import Unavailable
 from gemel.flow.host import Host
@@ -33,33 +34,40 @@ _open = threading.BoundedSemaphore(MOST)
 async def live(request: Request) -> Response:
     host: Host = request.app.state.host
     host.view()  # an answer of 503 before the stream begins, not in it
-    if not _open.acquire(blocking=False):
-        raise Unavailable(
-            "live.full",
-            f"{MOST} streams are open already",
-            mend="close one, or ask GET /api/v1/status now and then",
-        )
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(request, host), 200, headers, "text/event-stream")
+    return _Stream(_stream(request, host), 200, headers, "text/event-stream")
+
+
+class _Stream(StreamingResponse):
+    """Holds its permit while it is answered: a client may leave before the first look."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _open.acquire(blocking=False):
+            raise Unavailable(
+                "live.full",
+                f"{MOST} streams are open already",
+                mend="close one, or ask GET /api/v1/status now and then",
+            )
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            _open.release()
 
 
 async def _stream(request: Request, host: Host) -> AsyncIterator[str]:
     stopping: threading.Event = request.app.state.stopping
-    try:
-        told: dict[str, str] = {}
-        last: View | None = None
-        quiet = 0.0
-        while not stopping.is_set() and not await request.is_disconnected():
-            view = host.view()
-            if view is not last:
-                yield _event("change" if told else "view", _changes(view, told))
-                last, quiet = view, 0.0
-            elif (quiet := quiet + LOOK) > QUIET:
-                yield ": still here\n\n"
-                quiet = 0.0
-            await asyncio.sleep(LOOK)
-    finally:
-        _open.release()
+    told: dict[str, str] = {}
+    last: View | None = None
+    quiet = 0.0
+    while not stopping.is_set() and not await request.is_disconnected():
+        view = host.view()
+        if view is not last:
+            yield _event("change" if told else "view", _changes(view, told))
+            last, quiet = view, 0.0
+        elif (quiet := quiet + LOOK) > QUIET:
+            yield ": still here\n\n"
+            quiet = 0.0
+        await asyncio.sleep(LOOK)
 
 
 def _changes(view: View, told: dict[str, str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Owns    what each route takes, its limits, and its page in the OpenAPI document.
 Never   changes anything but through the host's own doors.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -18,12 +19,22 @@ from gemel.errors import NotFound
 from gemel.flow.host import Host
 from gemel.flow.view import View
 from gemel.kernels.base import Kernel
-from gemel.server.answers import BROKEN, Answer, ordered, page, read_valid
+from gemel.server.answers import (
+    BROKEN,
+    DAY,
+    Answer,
+    ordered,
+    page,
+    read_key,
+    read_valid,
+    write_key,
+)
 from gemel.server.pages import ABOUT, TAGS, says
 
 router = APIRouter()
 Record = dict[str, Any]
 MOST = 10_000  # rows of a ledger list that are looked through
+FACTS = 300_000  # rows of the lake that one request takes into memory
 NOUNS = (
     "status twins fleets findings proposals invocations sources dead-letters history estimates "
     "kernels runs value ledger telemetry events maintenance live"
@@ -34,7 +45,7 @@ Name = Annotated[str | None, Query(min_length=1, max_length=64)]
 Names = Annotated[list[Annotated[str, Field(max_length=130)]] | None, Query(max_length=50)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="rows of one page")]
 Wide = Annotated[int, Query(ge=1, le=10_000, description="rows of one page")]
-After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
+After = Annotated[str | None, Query(max_length=1000, description="`next` of the page before")]
 Known = Annotated[
     str | None, Query(max_length=40, description="an instant: what was known then, and no more")
 ]
@@ -42,7 +53,8 @@ Valid = Annotated[
     str | None,
     Query(
         max_length=90,
-        description="when it holds: START/END (.. leaves a side open), or one instant",
+        description="when it holds: START/END (.. leaves a side open), or one instant (of the lake: "
+        "the last row of each name in the day before it)",
     ),
 ]
 Id = Annotated[str, PathParameter(min_length=1, max_length=130)]
@@ -220,10 +232,11 @@ def history(
     after: After = None,
 ) -> Response:
     host, view = _told(request)
-    start, end, one = read_valid(valid, view.at)
-    tick = _tick(host, known_at)
-    found = host.lake.telemetry(twin, signal, start, end, tick, good_only)
-    return _list(view, _rows(found, ["twin", "signal", "source"], one, sort, limit, after))
+    names, tick = ["twin", "signal", "source"], _tick(host, known_at)
+    part = _part(valid, view.at, names, sort, after)
+    edge = _edge(host, "telemetry", {"twin": twin, "signal": signal}, tick, part)
+    found = host.lake.telemetry(twin, signal, *part.up_to(edge), tick, good_only)
+    return _list(view, _rows(found, part, edge, limit))
 
 
 @router.get("/estimates", **says("estimates", "What was believed: mean and std, at any time"))
@@ -239,30 +252,81 @@ def estimates(
     after: After = None,
 ) -> Response:
     host, view = _told(request)
-    start, end, one = read_valid(valid, view.at)
-    found = host.lake.estimates(twin, name, start, end, _tick(host, known_at), binding)
-    return _list(view, _rows(found, ["twin", "binding", "name"], one, sort, limit, after))
+    names, tick = ["twin", "binding", "name"], _tick(host, known_at)
+    part = _part(valid, view.at, names, sort, after)
+    among = {"twin": twin, "name": name, "binding": binding}
+    edge = _edge(host, "estimates", among, tick, part)
+    found = host.lake.estimates(twin, name, *part.up_to(edge), tick, binding)
+    return _list(view, _rows(found, part, edge, limit))
 
 
-def _rows(
-    found: pa.Table, names: list[str], one: bool, sort: str, limit: int, after: str | None
-) -> Record:
-    """One page of a table of the lake, by instant and names; `one`: the last row of each name."""
-    frame = pl.DataFrame(pl.from_arrow(found))
-    back = sort.startswith("-")
-    frame = frame.sort(["instant", *names], descending=back)
-    if one:
-        frame = frame.unique(names, keep="first" if back else "last", maintain_order=True)
-    place = pl.concat_str(pl.col("instant").cast(pl.String).str.zfill(20), *names, separator="|")
-    frame = frame.with_columns(place.alias("_key"))
-    if after is not None:
-        frame = frame.filter(pl.col("_key") < after if back else pl.col("_key") > after)
-    part = frame.head(limit)
-    more = len(frame) > limit
-    return {
-        "items": part.drop("_key").to_dicts(),
-        "next": str(part["_key"][-1]) if more else None,
-    }
+@dataclass(frozen=True)
+class _Part:
+    """What a page asks of the lake: from `start` to `end`, in order of instant, then `names`.
+
+    one: the last row of each name · after: the key of the last row told, [] at first
+    """
+
+    names: list[str]
+    start: int | None
+    end: int | None
+    one: bool
+    back: bool
+    after: list[Any]
+
+    def up_to(self, edge: int | None) -> tuple[int | None, int | None]:
+        """The span (start, end), ended at the instant `edge`, that instant included."""
+        if edge is None:
+            return self.start, self.end
+        return (edge, self.end) if self.back else (self.start, edge + 1)
+
+
+def _part(valid: str | None, at: int, names: list[str], sort: str, after: str | None) -> _Part:
+    start, end, one = read_valid(valid, at)
+    key, back = [] if after is None else read_key(after, 1 + len(names)), sort.startswith("-")
+    if one and end is not None:
+        start = end - 1 - DAY
+    elif key and back:
+        end = min(key[0] + 1, key[0] + 1 if end is None else end)
+    elif key:
+        start = max(key[0], key[0] if start is None else start)
+    return _Part(names, start, end, one, back, key)
+
+
+def _edge(host: Host, table: str, among: Any, tick: int | None, part: _Part) -> int | None:
+    """Where a page has to stop, because more than FACTS rows lie before; None: there are fewer."""
+    edge = host.lake.reach(table, FACTS, among, part.start, part.end, tick, part.back)
+    if edge is not None and part.one:
+        raise Invalid(
+            "history.too_many",
+            f"more than {FACTS} rows lie in the day before that instant",
+            where="valid",
+            mend="name the twins and signals you want, or ask for a short span: valid=START/END",
+        )
+    return edge
+
+
+def _rows(found: pa.Table, part: _Part, edge: int | None, limit: int) -> Record:
+    """One page of a table of the lake; where `edge` cut it short, it may have fewer rows."""
+    frame, key = pl.DataFrame(pl.from_arrow(found)), ["instant", *part.names]
+    frame = frame.sort(key, descending=part.back)
+    if part.one:
+        keep: Literal["first", "last"] = "first" if part.back else "last"
+        frame = frame.unique(part.names, keep=keep, maintain_order=True)
+    if part.after:
+        later = pl.lit(False)  # a row of the same instant and names is the one told last
+        for name, told in reversed(list(zip(key, part.after, strict=False))):
+            column = pl.col(name)
+            beyond = column < told if part.back else column > told
+            later = beyond | ((column == told) & later)
+        frame = frame.filter(later)
+    items = frame.head(limit)
+    following = None
+    if len(frame) > limit:
+        following = write_key(items.select(key).row(-1))
+    elif edge is not None:
+        following = write_key((edge,))  # every row of that instant is told
+    return {"items": items.to_dicts(), "next": following}
 
 
 # ---- insight and control ----------------------------------------------------------------------

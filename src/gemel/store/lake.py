@@ -11,11 +11,12 @@ timestamps: Delta's timestamp has microseconds. `body` and `evidence` are JSON t
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -156,6 +157,36 @@ class Lake:
         """Every event, by instant; none hides another, as two services may stand at one instant."""
         wanted = _among("name", None if name is None else [name])
         return self._ask("events", wanted & _span(start, end, as_known_at), _EVENTS)
+
+    def reach(
+        self,
+        table: str,
+        most: int,
+        among: Mapping[str, Sequence[str] | None],
+        start: int | None = None,
+        end: int | None = None,
+        as_known_at: int | None = None,
+        newest: bool = False,
+    ) -> int | None:
+        """The instant up to which `most` facts have come, from the oldest on; None: there are less.
+
+        `newest`: from the newest back. `among`: column → the values wanted. It keeps `most`
+        instants in memory, however many facts there are, so that a reader can stop there.
+        """
+        facts = self._facts(table)
+        if facts is None:
+            return None
+        wanted = _span(start, end, as_known_at)
+        for column, values in among.items():
+            wanted &= _among(column, values)
+        sign = -1 if newest else 1
+        kept = np.empty(0, np.int64)
+        with _told(self.folder / table):
+            for batch in facts.to_batches(columns=["instant"], filter=wanted):
+                kept = np.append(kept, sign * batch.column(0).to_numpy())
+                if len(kept) > most:
+                    kept = np.partition(kept, most - 1)[:most]
+        return sign * int(kept.max()) if len(kept) == most else None
 
     def distinct(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
         """The distinct values of some columns of a table, sorted."""
