@@ -1,21 +1,30 @@
 """The HTTP API over a real socket: the gate, the errors, every noun, the books, the live stream."""
 
+import asyncio
 import json
+import os
 import socket
+import stat
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from gemel.clock import SECOND, PacedClock, format_instant, parse_instant
 from gemel.errors import Bug, Conflict, Denied, GemelError, Invalid, NotFound, Unavailable
 from gemel.flow.fleet import load_plan
-from gemel.flow.host import Host
-from gemel.server.app import Server, serve, status_of
+from gemel.flow.host import Host, secret
+from gemel.server import live, routes
+from gemel.server.answers import DAY
+from gemel.server.app import Server, create_app, serve, status_of
 from gemel.server.auth import LIMIT
 from gemel.server.client import Client, running
+from gemel.store.lease import Lease
 
 START = parse_instant("2024-05-01T00:00:00Z")
 PLANT = """
@@ -162,6 +171,35 @@ def test_a_body_over_the_limit_is_refused_counted_and_the_plant_goes_on(ovens: O
     assert ovens.send(good).status_code == 202
 
 
+def test_a_message_cut_off_by_its_sender_is_no_message(ovens: Ovens) -> None:
+    ovens.host.event("price", {"value": 41.0})
+    before = ovens.host.view().books["http"]["received"]
+    body = {"twin": "oven-1", "time": ovens.now(), "values": {"power": 7.0}}
+    head = (
+        f"POST /api/v1/telemetry HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n"
+        f"Authorization: Bearer {ovens.host.token}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", ovens.server.port), 5) as line:
+        line.sendall(head.encode() + json.dumps(body).encode() + b"\n")
+        time.sleep(0.2)
+    time.sleep(0.5)
+    ovens.host.event("price", {"value": 41.0})
+    assert ovens.host.ledger.last().books["http"]["received"] == before  # type: ignore[union-attr]
+
+
+def test_an_empty_token_lets_nobody_in_and_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(" \n")
+    made = secret(path)
+    assert len(made) > 20 and secret(path) == made
+    path.chmod(0o644)
+    assert secret(path) == made and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_data_directory_is_its_owners_alone(ovens: Ovens) -> None:
+    assert stat.S_IMODE(ovens.data.stat().st_mode) == 0o700
+
+
 # ---- errors -----------------------------------------------------------------------------------
 
 
@@ -190,6 +228,8 @@ def test_every_class_of_error_has_its_status(kind: type[GemelError], status: int
         ("GET", "/twins?limit=9999999", {}, 422, "request.invalid"),
         ("GET", "/twins?sort=drop", {}, 422, "request.invalid"),
         ("GET", "/twins?after=nobody", {}, 422, "page.unknown_after"),
+        ("GET", "/history?after=%C3%A4", {}, 422, "page.unknown_after"),
+        ("GET", "/history?after=WzEsMl0", {}, 422, "page.unknown_after"),
         ("GET", "/history?known_at=noon", {}, 422, "time.unreadable"),
         ("GET", "/history?valid=2024-05-02T00:00:00Z/2024-05-01T00:00:00Z", {}, 422, "time.span"),
         ("GET", f"/findings?twin={'x' * 65}", {}, 422, "request.invalid"),
@@ -291,6 +331,96 @@ def test_history_can_be_asked_by_both_times(ovens: Ovens) -> None:
     assert [row["value"] for row in last["items"]] == [89.0]
 
 
+def pages(ovens: Ovens, path: str, **how: Any) -> list[dict[str, Any]]:
+    """Every row of a list, page by page."""
+    rows: list[dict[str, Any]] = []
+    after = None
+    while True:
+        told = ovens.get(path, **how, **({"after": after} if after else {}))
+        rows, after = rows + told["items"], told["next"]
+        if after is None:
+            return rows
+
+
+NAMES = ["st1", "st1-b1", "st1-b2", "st1|b", "st1\u00e4"]
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ovens]:
+    """Like `ovens`, with a lake of twins whose names begin alike, three instants of each."""
+    made = Ovens(tmp_path_factory.mktemp("hall"))
+    rows = [
+        {"twin": twin, "signal": "load", "source": "hall", "instant": START - k * SECOND}
+        | {"value": float(k), "quality": 2 * (k == 1), "reason": "", "fate": "stored"}
+        | {"received_at": START, "tick": 1}
+        for k in range(3)
+        for twin in NAMES
+    ]
+    made.host.event("price", {"value": 40.0})  # the clock is at START at least
+    made.host.lake.append("telemetry", pa.Table.from_pylist(rows), 1)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("facts", [routes.FACTS, 4])
+@pytest.mark.parametrize("sort", ["instant", "-instant"])
+@pytest.mark.parametrize("limit", [1, 2, 4, 1000])
+@pytest.mark.parametrize("valid", [None, "../.."])
+def test_no_row_is_lost_or_told_twice_between_two_pages(
+    hall: Ovens,
+    monkeypatch: pytest.MonkeyPatch,
+    facts: int,
+    sort: str,
+    limit: int,
+    valid: str | None,
+) -> None:
+    monkeypatch.setattr(routes, "FACTS", facts)
+    how = {} if valid is None else {"valid": valid}
+    rows = pages(hall, "/history", sort=sort, limit=limit, **how)
+    told = [(row["instant"], row["twin"]) for row in rows]
+    instants = [format_instant(START - k * SECOND) for k in range(3)]
+    wanted = sorted((at, twin) for at in instants for twin in NAMES)
+    assert told == (wanted[::-1] if sort == "-instant" else wanted)
+    good = pages(hall, "/history", sort=sort, limit=limit, good_only=True, **how)
+    assert [(row["instant"], row["twin"]) for row in good] == [
+        t for t in told if t[0] != instants[1]
+    ]
+
+
+def test_one_request_takes_a_bounded_part_of_the_lake(
+    hall: Ovens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "FACTS", 4)
+    first = hall.get("/history", valid="../..", limit=1000)
+    assert len(first["items"]) == len(NAMES) and first["next"]  # one instant: no more is read
+    at = format_instant(START)
+    problem = hall.get("/history", 422, valid=at)
+    assert problem["code"] == "history.too_many" and "START/END" in problem["mend"]
+    held = hall.get("/history", valid=at, twin="st1")
+    assert [row["value"] for row in held["items"]] == [0.0]
+    monkeypatch.setattr(routes, "FACTS", 1000)
+    for sort in ("instant", "-instant"):
+        rows = pages(hall, "/history", valid=at, limit=2, sort=sort)
+        held = {row["twin"]: row["value"] for row in rows}
+        assert held == dict.fromkeys(NAMES, 0.0), sort
+    assert hall.get("/history", valid=format_instant(START + 2 * DAY))["items"] == []
+
+
+def test_why_tells_the_repairs_of_that_twin_alone(ovens: Ovens) -> None:
+    assert ovens.host.loop is not None
+    repair = {"twin": "oven-2", "resets": [], "by": "me", "why": "as oven-1 was in May"}
+    assert ovens.http.post("/maintenance", json=repair).status_code == 200
+    ovens.host.loop.keep()
+    proved = {"promoted": ["oven-2"], "proofs": {"oven-2": {"why": "oven-1 has none"}}}
+    run = {"id": "R-9", "definition": "refit", "status": "done", "created_at": 1, "result": proved}
+    ovens.host.ledger.put_run(run)
+    for twin, count in (("oven-1", 0), ("oven-2", 1)):
+        assert len(ovens.get(f"/twins/{twin}/why")["validation"]) == count, twin
+        told = ovens.get(f"/twins/{twin}/why")["maintenance"]
+        mine = [row for row in told if "in May" in row["body"]]
+        assert len(mine) == count, twin
+
+
 def test_an_event_and_a_repair_are_taken_in(ovens: Ovens) -> None:
     sent = ovens.http.post("/events", json={"name": "price", "values": {"value": 50.0}})
     assert sent.status_code == 202
@@ -320,6 +450,42 @@ def test_the_live_stream_tells_the_picture_and_then_its_changes(ovens: Ovens) ->
         assert json.loads(next(lines).removeprefix("data: "))["tick"] > 0
 
 
+def test_a_client_that_leaves_before_its_stream_begins_keeps_no_place(ovens: Ovens) -> None:
+    app = create_app(ovens.host)
+    bearer = f"Bearer {ovens.host.token}".encode()
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/api/v1/live",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", bearer)],
+    }
+
+    async def gone() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def unheard(message: Any) -> None:
+        pass
+
+    async def leave() -> None:
+        for _ in range(live.MOST + 1):
+            await app(dict(scope), gone, unheard)
+
+    asyncio.run(leave())
+    with ovens.http.stream("GET", "/live") as answer:
+        assert answer.status_code == 200
+
+
+def test_a_stream_too_many_is_refused(ovens: Ovens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_open", threading.BoundedSemaphore(1))
+    with ovens.http.stream("GET", "/live") as answer:
+        next(answer.iter_lines())
+        assert ovens.get("/live", 503)["code"] == "live.full"
+
+
 # ---- the server -------------------------------------------------------------------------------
 
 
@@ -330,6 +496,17 @@ def test_a_client_finds_the_server_by_the_data_directory(ovens: Ovens) -> None:
         with pytest.raises(NotFound) as error:
             client.get("twins/nobody")
         assert error.value.code == "twin.unknown"
+
+
+def test_a_file_left_by_a_crash_leads_to_nobody(tmp_path: Path) -> None:
+    told = {"url": "http://127.0.0.1:1", "pid": os.getpid()}  # some process lives under that pid
+    (tmp_path / "server.json").write_text(json.dumps(told))
+    (tmp_path / "token").write_text("secret")
+    assert running(tmp_path) is None
+    with Lease(tmp_path):
+        assert running(tmp_path) == told["url"]
+        (tmp_path / "server.json").write_text(json.dumps({**told, "pid": os.getppid()}))
+        assert running(tmp_path) is None
 
 
 def test_a_busy_port_is_told(ovens: Ovens) -> None:

@@ -1,15 +1,19 @@
 """The tick is pure: cuts, restarts and copies of it change nothing."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gemel.clock import SECOND
-from gemel.flow.fleet import Plan, load_plan
+from gemel.errors import Invalid
+from gemel.flow.fleet import Plan, compile_plan, load_plan
 from gemel.flow.memory import Memory, begin, pack, unpack
 from gemel.flow.outcome import Outcome
 from gemel.flow.tick import tick
+from gemel.graph.plantfile import Twin
 from gemel.plant.truth import BEARING_SIGNALS, START, TURBINE_SIGNALS, SteamHall, demo_faults
 from gemel.records import Batch, Entry
 
@@ -74,7 +78,7 @@ class Evening:
     def __init__(self, plan: Plan) -> None:
         memory = begin(plan)
         self.plan, self.outcomes = plan, run(plan, memory, day(20), 60)
-        self.packed = pack(memory)
+        self.packed = pack(plan, memory)
 
     def memory(self) -> Memory:
         return unpack(self.plan, *self.packed)
@@ -91,7 +95,7 @@ def test_where_a_tick_is_cut_changes_no_bit(plan: Plan) -> None:
     for size in (1, 7, 60, len(entries)):
         memory = begin(plan)
         outcomes = run(plan, memory, entries, size)
-        arrays, _ = pack(memory)
+        arrays, _ = pack(plan, memory)
         told = [f for o in outcomes for f in o.findings]
         digests.append((arrays["bearing.estimate.mean"].tobytes(), str(told), str(memory.books)))
     assert len(set(digests)) == 1
@@ -103,7 +107,7 @@ def test_a_snapshot_goes_on_as_if_nothing_had_happened(plan: Plan) -> None:
     last = run(plan, whole, entries, 50)[-1]
     half = begin(plan)
     run(plan, half, entries[:100], 50)
-    back = unpack(plan, *pack(half))
+    back = unpack(plan, *pack(plan, half))
     assert run(plan, back, entries[100:], 50)[-1].digest == last.digest
 
 
@@ -206,3 +210,117 @@ def test_the_books_balance_whatever_comes(plan: Plan) -> None:
         "sample.far_past",
         "sample.ahead_of_clock",
     ]
+
+
+def said(plan: Plan, memory: Memory, kind: str, body: dict[str, Any], shift: int = 1) -> Outcome:
+    """One more entry, alone in its tick."""
+    entry = Entry(kind, "person", memory.at + shift, body=body, sequence=memory.sequence + 1)
+    return tick(plan, memory, [entry])
+
+
+def approved(plan: Plan, memory: Memory, **more: Any) -> tuple[Outcome, str]:
+    proposal = next(iter(memory.control.proposals.values()))
+    verdict = {"proposal": proposal.id, "verdict": "approved", "by": "eva", "why": "yes", **more}
+    outcome = said(plan, memory, "verdict", verdict)
+    return outcome, outcome.outbox[0] if outcome.outbox else ""
+
+
+def test_an_argument_of_zero_is_a_zero_and_the_guard_refuses_it(
+    plan: Plan, evening: Evening
+) -> None:
+    outcome, sent = approved(plan, evening.memory(), argument=0)
+    assert sent == "" and outcome.proposals[0]["argument"] == 0.0
+    assert outcome.proposals[0]["why"].startswith("guard: argument 0 is outside")
+
+
+def test_telemetry_before_the_wire_confirms_nothing_and_after_it_does(
+    plan: Plan, evening: Evening
+) -> None:
+    memory = evening.memory()
+    _, sent = approved(plan, memory)
+    invocation = memory.control.invocations[sent]
+
+    def shows() -> Outcome:
+        rows = [(invocation.target, "oil_flow", memory.at + MINUTE, invocation.argument, "")]
+        at, sequence = memory.at + MINUTE, memory.sequence + 1
+        batch = Batch.of(rows)
+        return tick(plan, memory, [Entry("batch", "hall", at, batch=batch, sequence=sequence)])
+
+    assert invocation.command == "set_oil_flow" and shows().invocations == []
+    said(plan, memory, "sent", {"invocation": sent, "outcome": "sent"})
+    assert [i["status"] for i in shows().invocations] == ["confirmed"]
+
+
+def test_an_unknown_command_stays_unknown_and_frees_its_asset(plan: Plan, evening: Evening) -> None:
+    memory = evening.memory()
+    _, sent = approved(plan, memory)
+    said(plan, memory, "sent", {"invocation": sent, "outcome": "unknown"})
+    outcome = said(plan, memory, "beat", {}, shift=3 * 3600 * SECOND)
+    assert [i["status"] for i in outcome.invocations] == ["unknown"]
+    assert [f["kind"] for f in outcome.findings] == ["unconfirmed"]
+    assert memory.control.invocations == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "price", "instant": START, "value": "12,5"},
+        {"name": "price", "instant": "noon", "value": 12.5},
+        {"name": "price", "instant": START, "value": float("nan")},
+        {"name": 1.5},
+    ],
+)
+def test_an_event_that_says_nonsense_is_kept_and_stops_nothing(
+    plan: Plan, evening: Evening, body: dict[str, Any]
+) -> None:
+    memory = evening.memory()
+    before = memory.value.price.copy()
+    assert len(said(plan, memory, "event", body).events) == 1
+    assert memory.value.price.tolist() == before.tolist()
+
+
+def test_an_absurd_reading_does_not_poison_a_twin(plan: Plan, evening: Evening) -> None:
+    memory = evening.memory()
+    memory.fleets["bearing"].estimate.mean[0] = np.nan
+    entries = numbered(telemetry_of(plan, memory, 1e200), memory.sequence + 1)
+    run(plan, memory, entries, 50)
+    assert np.isfinite(memory.fleets["bearing"].estimate.mean).all()
+
+
+def telemetry_of(plan: Plan, memory: Memory, speed: float) -> list[Entry]:
+    """One more hour of one turbine, its speed absurd."""
+    entries = []
+    for k in range(1, 61):
+        at = memory.at + k * MINUTE
+        rows = [("st1", "speed", at, speed, ""), ("st1-b1", "metal_temperature", at, 75.0, "")]
+        entries.append(Entry("batch", "hall", at, batch=Batch.of(rows)))
+    return entries
+
+
+def test_a_changed_plant_file_leaves_every_belief_with_its_own_twin(
+    plan: Plan, evening: Evening
+) -> None:
+    twins = dict(reversed(list(plan.plant.twins.items())))
+    extra = Twin("st3", "SteamTurbine")
+    new = Twin("st3-b1", "Bearing", {"outage_cost": 1.0}, {"part_of": "st3"})
+    changed = compile_plan(
+        replace(plan.plant, twins={"st3-b1": new, "st3": extra, **twins}), plan.where
+    )
+    before, after = evening.memory(), unpack(changed, *evening.packed)
+    for twin, row in plan.fleets["bearing"].row.items():
+        now = changed.fleets["bearing"].row[twin]
+        was = before.fleets["bearing"]
+        assert (
+            after.fleets["bearing"].estimate.mean[now].tolist() == was.estimate.mean[row].tolist()
+        )
+    slot, old = changed.rules.index["st1", "load"], plan.rules.index["st1", "load"]
+    assert after.quality.value[slot] == before.quality.value[old]
+    fresh = changed.fleets["bearing"].row["st3-b1"]
+    assert after.fleets["bearing"].estimate.instant[fresh] == 0
+    assert changed.versions() != plan.versions()
+
+
+def test_a_policy_that_names_what_is_not_there_is_refused_at_once(plan: Plan) -> None:
+    policy = replace(plan.plant.policies[0], options=[("set_sails", [1.0])])
+    with pytest.raises(Invalid, match="no command 'set_sails'"):
+        compile_plan(replace(plan.plant, policies=[policy]), plan.where)

@@ -4,26 +4,37 @@ Owns    the plan: what a plant file compiles to (slots, grids, fleets), and noth
 Never   changes while the flow runs, and holds no belief: that is the memory's.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gemel.clock import SECOND
+from gemel.clock import SECOND, parse_duration
 from gemel.errors import Invalid, NotFound
-from gemel.graph.plantfile import Binding, PlantFile, Twin, join, parse, read_plant
+from gemel.graph.plantfile import (
+    Binding,
+    PlantFile,
+    Policy,
+    Twin,
+    join,
+    parse,
+    read_plant,
+)
 from gemel.intake.align import Grid
 from gemel.intake.quality import Rules
 from gemel.kernels.base import Kernel
 from gemel.kernels.draws import Keys, twin_key
 from gemel.records import Floats
 from gemel.units import convert
+
+PLAN = "[plant]"  # the plant file's own name among the versions
 
 
 @dataclass(frozen=True)
@@ -51,10 +62,11 @@ class Plan:
     rules: Rules
     fleets: dict[str, Fleet]
     where: Path
+    identity: str
 
     def versions(self) -> dict[str, str]:
-        """The kernel's identity of every binding: what a run records."""
-        return {name: fleet.identity for name, fleet in self.fleets.items()}
+        """What a run records: every binding's kernel, and the plant file's own hash."""
+        return {name: f.identity for name, f in self.fleets.items()} | {PLAN: self.identity}
 
 
 def load_plan(path: Path) -> Plan:
@@ -109,7 +121,19 @@ def compile_plan(plant: PlantFile, folder: Path) -> Plan:
         int(plant.skew * SECOND),
     )
     fleets = {b.name: _fleet(plant, b, index, folder) for b in plant.bindings.values()}
-    return Plan(plant, rules, fleets, folder)
+    for policy in plant.policies:
+        _check_policy(plant, policy, fleets[policy.binding])
+    return Plan(plant, rules, fleets, folder, _identity(plant, fleets))
+
+
+def _identity(plant: PlantFile, fleets: dict[str, Fleet]) -> str:
+    """The hash of a plant file but for sources, clock and triggers: those change no tick."""
+    bindings = [replace(b, kernel="", parameters="") for b in plant.bindings.values()]
+    parts: list[Any] = [plant.seed, plant.lateness, plant.skew, plant.interfaces, plant.twins]
+    text = repr([*parts, bindings, plant.policies, plant.value]).encode()
+    for fleet in fleets.values():
+        text += fleet.start_parameters.tobytes() + fleet.start_cov.tobytes()
+    return f"plant {hashlib.sha256(text).hexdigest()[:12]}"
 
 
 def load_kernel(name: str, folder: Path) -> type[Kernel]:
@@ -178,6 +202,37 @@ def _fleet(
         stds[:, :, None] ** 2 * np.eye(stds.shape[1]),
         np.diag([float(p.spread) ** 2 for p in kernel.layout.parameters.values()]),
         versions,
+    )
+
+
+def _check_policy(plant: PlantFile, policy: Policy, fleet: Fleet) -> None:
+    """Everything a policy names is there: a tick must never find out that it is not."""
+    where = f"policy {policy.name}"
+    if policy.before != "next_service":
+        parse_duration(policy.before)
+    commands = plant.interfaces[fleet.binding.interface].commands
+    for name, _ in policy.options:
+        if name not in commands:
+            raise _lacks(where, f"interface {fleet.binding.interface}", "command", name, commands)
+        command, inputs = commands[name], fleet.kernel.layout.inputs
+        if command.input not in inputs:
+            raise _lacks(where, f"kernel {fleet.identity}", "input", command.input, inputs)
+        for twin in fleet.twins:
+            links = plant.twins[twin].links
+            if command.at and command.at not in links:
+                raise _lacks(where, f"twin {twin}", "link", command.at, links)
+            target = plant.twins[links[command.at] if command.at else twin]
+            telemetry = plant.interfaces[target.interface].telemetry
+            if command.signal not in telemetry:
+                raise _lacks(where, f"twin {target.id}", "telemetry", command.signal, telemetry)
+
+
+def _lacks(where: str, who: str, noun: str, name: str, there: Any) -> Invalid:
+    return Invalid(
+        "policy.not_there",
+        f"{who} has no {noun} '{name}'",
+        where=where,
+        mend=f"there are: {', '.join(there) or 'none'}",
     )
 
 

@@ -18,7 +18,7 @@ from gemel.clock import Clock
 from gemel.connect.base import Sink
 from gemel.errors import Conflict, GemelError, Unavailable
 from gemel.flow.derived import Derived
-from gemel.flow.fleet import Plan
+from gemel.flow.fleet import PLAN, Plan
 from gemel.flow.memory import Memory, begin, pack, unpack
 from gemel.flow.outcome import Outcome
 from gemel.flow.tick import tick
@@ -97,7 +97,7 @@ class Loop:
         """Write what is derived: lake first, then the snapshot that lets its rows be forgotten."""
         if self._kept_tick != self.tick and self.tick > 0:
             self._derived.write(self.tick)
-            self._snapshots.save(self.tick, *pack(self.memory))
+            self._snapshots.save(self.tick, *pack(self.plan, self.memory))
             self._kept_tick = self.tick
             self._writes += 1
             if self._writes % COMPACT == 0:
@@ -180,7 +180,11 @@ class Loop:
     def _refuse_changed_kernel(self, before: dict[str, str]) -> None:
         for binding, identity in self.plan.versions().items():
             old = before.get(binding, identity)
-            if old != identity and old.rsplit(" ", 1)[0] == identity.rsplit(" ", 1)[0]:
+            if (
+                binding != PLAN
+                and old != identity
+                and old.rsplit(" ", 1)[0] == identity.rsplit(" ", 1)[0]
+            ):
                 raise Conflict(
                     "kernel.changed",
                     f"kernel {identity.rsplit(' ', 1)[0]} is not the one that wrote this history",
@@ -228,11 +232,24 @@ def differs(row: LedgerRow) -> Conflict:
     )
 
 
+def _same_code(plan: Plan, row: LedgerRow) -> None:
+    """A row is replayed by what wrote it, or not at all."""
+    for name, version in plan.versions().items():
+        if row.versions.get(name) != version:
+            raise Conflict(
+                "replay.other_versions",
+                f"tick {row.tick} was written by {row.versions.get(name)}, this is {version}",
+                where=name,
+                mend="give the plant file and the code that wrote it (they are in the ledger row)",
+            )
+
+
 def verify(plan: Plan, journal: Journal, ledger: Ledger) -> dict[str, Any]:
     """Run the whole ledger again from its first row and compare every digest: exact replay."""
     memory, rows, began = begin(plan), 0, time.monotonic()
     at = 0
     for row in iter_rows(ledger, 0):
+        _same_code(plan, row)
         outcome = tick(plan, memory, entries_of(journal, row))
         if outcome.digest != row.digest:
             raise differs(row)

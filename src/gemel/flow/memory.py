@@ -124,7 +124,7 @@ def digest(memory: Memory, changes: list[dict[str, Any]]) -> str:
     return sha.hexdigest()
 
 
-def pack(memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
+def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
     """Memory → (arrays, plain data) for a snapshot."""
     quality = memory.quality
     arrays: dict[str, Any] = {
@@ -148,6 +148,7 @@ def pack(memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
         "service": memory.value.service,
         "books": memory.books,
         "positions": memory.positions,
+        "slots": [list(key) for key in plan.rules.index],
         "fleets": {},
     }
     for name, fleet in memory.fleets.items():
@@ -161,6 +162,8 @@ def pack(memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
         for mode, (index, std) in fleet.health.items():
             arrays[f"{name}.health.{mode}"], arrays[f"{name}.health_std.{mode}"] = index, std
         book["fleets"][name] = {
+            "twins": plan.fleets[name].twins,
+            "layout": _layout(plan.fleets[name]),
             "versions": fleet.versions,
             "rul": fleet.rul,
             "open": [int(end) for end in fleet.grid.open],
@@ -170,21 +173,24 @@ def pack(memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
-    """A snapshot → the memory it was taken of."""
+    """A snapshot → the memory it was taken of, each number with the twin it belongs to.
+
+    The plant file may have changed since: twins are found by name, new ones begin anew, and a
+    binding whose kernel has other states, parameters or ports begins anew as a whole.
+    """
     memory = begin(plan)
     memory.sequence, memory.at = book["sequence"], book["at"]
-    seen = {
-        source: {(slot, instant): value for slot, instant, value in rows}
+    slots = {tuple(key): k for k, key in enumerate(book["slots"])}
+    old = np.array([slots.get(key, -1) for key in plan.rules.index], np.int64)
+    moved = {was: now for now, was in enumerate(old.tolist()) if was >= 0}
+    quality = memory.quality
+    quality.watermark, quality.prune_at = book["watermark"], book["prune_at"]
+    for key in ("instant", "value", "since"):
+        setattr(quality, key, _rows(getattr(quality, key), arrays[f"quality.{key}"], old))
+    quality.seen = {
+        source: {(moved[slot], at): value for slot, at, value in rows if slot in moved}
         for source, rows in book["seen"].items()
     }
-    memory.quality = QualityMemory(
-        book["watermark"],
-        arrays["quality.instant"].copy(),
-        arrays["quality.value"].copy(),
-        arrays["quality.since"].copy(),
-        seen,
-        book["prune_at"],
-    )
     memory.findings.open = {key: Finding(**f) for key, f in book["findings"].items()}
     memory.findings.count = book["finding_count"]
     control = book["control"]
@@ -198,28 +204,70 @@ def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
     memory.value = ValueMemory(arrays["value.price"].copy(), book["service"])
     memory.books, memory.positions = book["books"], book["positions"]
     for name, fleet in memory.fleets.items():
-        _unpack_fleet(fleet, name, arrays, book["fleets"][name])
+        told = book["fleets"].get(name)
+        if told is not None and told["layout"] == _layout(plan.fleets[name]):
+            row = {twin: k for k, twin in enumerate(told["twins"])}
+            rows = np.array([row.get(twin, -1) for twin in plan.fleets[name].twins], np.int64)
+            _unpack_fleet(fleet, name, arrays, told, rows)
+    _forget_gone(plan, memory)
     return memory
 
 
+def _layout(fleet: Fleet) -> list[list[str]]:
+    layout = fleet.kernel.layout
+    names = (layout.states, layout.inputs, layout.parameters, layout.outputs)
+    return [list(several) for several in names]
+
+
+def _rows(blank_array: Any, stored: Any, old: NDArray[np.int64]) -> Any:
+    """The stored rows where a twin was there before, the blank ones where it was not."""
+    out = blank_array.copy()
+    known = old >= 0
+    out[known] = stored[old[known]]
+    return out
+
+
 def _unpack_fleet(
-    fleet: FleetMemory, name: str, arrays: dict[str, Any], told: dict[str, Any]
+    fleet: FleetMemory,
+    name: str,
+    arrays: dict[str, Any],
+    told: dict[str, Any],
+    rows: NDArray[np.int64],
 ) -> None:
-    fleet.estimate = Estimate(**{k: arrays[f"{name}.estimate.{k}"].copy() for k in _ESTIMATE})
+    def pick(blank_array: Any, key: str) -> Any:
+        return _rows(blank_array, arrays[f"{name}.{key}"], rows)
+
+    fleet.estimate = Estimate(
+        **{k: pick(getattr(fleet.estimate, k), f"estimate.{k}") for k in _ESTIMATE}
+    )
     for key in ("p", "p_cov", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
-        setattr(fleet, key, arrays[f"{name}.{key}"].copy())
-    fleet.grid.held = arrays[f"{name}.held"].copy()
-    fleet.grid.held_at = arrays[f"{name}.held_at"].copy()
-    fleet.usual = UsualDay(arrays[f"{name}.usual"].copy(), arrays[f"{name}.usual_seen"].copy())
-    fleet.grid.open = {
-        end: (arrays[f"{name}.open.{end}"].copy(), arrays[f"{name}.open_at.{end}"].copy())
-        for end in told["open"]
+        setattr(fleet, key, pick(getattr(fleet, key), key))
+    held = fleet.grid
+    none, never = np.zeros_like(held.held), np.zeros_like(held.held_at)
+    held.held, held.held_at = pick(none, "held"), pick(never, "held_at")
+    fleet.usual = UsualDay(pick(fleet.usual.mean, "usual"), pick(fleet.usual.seen, "usual_seen"))
+    held.open = {
+        end: (pick(none, f"open.{end}"), pick(never, f"open_at.{end}")) for end in told["open"]
     }
+    well, sure = np.ones(len(rows)), np.zeros(len(rows))
     fleet.health = {
-        mode: (
-            arrays[f"{name}.health.{mode}"].copy(),
-            arrays[f"{name}.health_std.{mode}"].copy(),
-        )
+        mode: (pick(well, f"health.{mode}"), pick(sure, f"health_std.{mode}"))
         for mode in told["modes"]
     }
-    fleet.versions, fleet.rul = told["versions"], told["rul"]
+    was = told["versions"]
+    fleet.versions = [
+        was[k] if k >= 0 else own for k, own in zip(rows.tolist(), fleet.versions, strict=True)
+    ]
+    fleet.rul = told["rul"]
+
+
+def _forget_gone(plan: Plan, memory: Memory) -> None:
+    """What is open on a twin or binding that the plant file no longer has cannot be followed."""
+    twins, control = plan.plant.twins, memory.control
+    memory.findings.open = {k: f for k, f in memory.findings.open.items() if f.twin in twins}
+    control.proposals = {
+        k: p
+        for k, p in control.proposals.items()
+        if p.twin in twins and p.binding in plan.fleets and p.twin in plan.fleets[p.binding].row
+    }
+    control.invocations = {k: i for k, i in control.invocations.items() if i.twin in twins}

@@ -35,7 +35,7 @@ def why(plan: Plan, view: View, ledger: Ledger, lake: Lake, twin: str) -> dict[s
         "validation": [
             run
             for run in ledger.runs(limit=50)
-            if run["definition"] in ("refit", "watch") and twin in str(run.get("result", ""))
+            if run["definition"] in ("refit", "watch") and _tells(run["result"], twin)
         ][:3],
     }
 
@@ -47,6 +47,12 @@ def _fleet(plan: Plan, name: str, row: dict[str, Any]) -> dict[str, Any]:
         "equation": (kernel.__doc__ or "").strip(),
         "ports": plan.plant.bindings[name].ports,
     }
+
+
+def _tells(result: dict[str, Any], twin: str) -> bool:
+    """Whether a fit proved this twin, or a watch gave it a score ("TWIN BINDING SENSOR")."""
+    scored = {who.split(" ")[0] for who in result.get("scores", {})}
+    return twin in scored or twin in result.get("proofs", {})
 
 
 def _events(lake: Lake, name: str, twin: str) -> list[dict[str, Any]]:

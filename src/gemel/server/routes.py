@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 from starlette.concurrency import run_in_threadpool
 
 from gemel.clock import format_instant, parse_instant
-from gemel.errors import NotFound
+from gemel.errors import Invalid, NotFound
 from gemel.flow.host import Host
 from gemel.flow.view import View
 from gemel.kernels.base import Kernel
@@ -53,8 +53,8 @@ Valid = Annotated[
     str | None,
     Query(
         max_length=90,
-        description="when it holds: START/END (.. leaves a side open), or one instant (of the lake: "
-        "the last row of each name in the day before it)",
+        description="when it holds: START/END (.. leaves a side open), or one instant "
+        "(of the lake: the last row of each name in the day before it)",
     ),
 ]
 Id = Annotated[str, PathParameter(min_length=1, max_length=130)]
