@@ -25,8 +25,8 @@ class Hall:
 
     def __init__(self, data: Path, at: int = START) -> None:
         plan = load_plan(STEAM)
-        plant = replace(plan.plant, lateness=3600.0, skew=3600.0)
-        rules = replace(plan.rules, lateness=3600 * SECOND, skew=3600 * SECOND)
+        plant = replace(plan.plant, lateness=10_800.0, skew=10_800.0)
+        rules = replace(plan.rules, lateness=10_800 * SECOND, skew=10_800 * SECOND)
         self.host = Host(
             replace(plan, plant=plant, rules=rules), data, clock=PacedClock(at, SPEED)
         ).start()

@@ -255,7 +255,7 @@ def test_an_unknown_command_stays_unknown_and_frees_its_asset(plan: Plan, evenin
     memory = evening.memory()
     _, sent = approved(plan, memory)
     said(plan, memory, "sent", {"invocation": sent, "outcome": "unknown"})
-    outcome = said(plan, memory, "beat", {}, shift=3 * 3600 * SECOND)
+    outcome = said(plan, memory, "beat", {}, shift=7 * 3600 * SECOND)
     assert [i["status"] for i in outcome.invocations] == ["unknown"]
     assert [f["kind"] for f in outcome.findings] == ["unconfirmed"]
     assert memory.control.invocations == {}

@@ -88,7 +88,7 @@ class Judged:
 class Frame:
     """One instant of one fleet: value (A,S), mask (A,S), age (A,S) s; inputs first, then sensors.
 
-    A masked cell holds 0, never NaN. `stale` (A,): a row with an input older than its max_age.
+    A masked cell holds 0, never NaN.
     """
 
     binding: str

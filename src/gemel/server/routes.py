@@ -286,11 +286,18 @@ def _part(valid: str | None, at: int, names: list[str], sort: str, after: str | 
     key, back = [] if after is None else read_key(after, 1 + len(names)), sort.startswith("-")
     if one and end is not None:
         start = end - 1 - DAY
-    elif key and back:
-        end = min(key[0] + 1, key[0] + 1 if end is None else end)
     elif key:
-        start = max(key[0], key[0] if start is None else start)
+        whole = len(key) == 1  # every row of that instant is told
+        near = key[0] if whole == back else key[0] + 1
+        start, end = _cut(start, end, near, back)
     return _Part(names, start, end, one, back, key)
+
+
+def _cut(start: int | None, end: int | None, at: int, back: bool) -> tuple[int | None, int | None]:
+    """The span from `at` on; `back`: up to `at`."""
+    if back:
+        return start, at if end is None else min(at, end)
+    return at if start is None else max(at, start), end
 
 
 def _edge(host: Host, table: str, among: Any, tick: int | None, part: _Part) -> int | None:
