@@ -482,7 +482,8 @@ def test_a_client_that_leaves_before_its_stream_begins_keeps_no_place(ovens: Ove
 def test_a_stream_too_many_is_refused(ovens: Ovens, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_open", threading.BoundedSemaphore(1))
     with ovens.http.stream("GET", "/live") as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # kept: an iterator let go of closes the stream
+        assert next(lines)
         assert ovens.get("/live", 503)["code"] == "live.full"
 
 

@@ -42,7 +42,8 @@ class _Stream(StreamingResponse):
     """Holds its permit while it is answered: a client may leave before the first look."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _open.acquire(blocking=False):
+        places = _open
+        if not places.acquire(blocking=False):
             raise Unavailable(
                 "live.full",
                 f"{MOST} streams are open already",
@@ -51,7 +52,7 @@ class _Stream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            _open.release()
+            places.release()
 
 
 async def _stream(request: Request, host: Host) -> AsyncIterator[str]:
