@@ -14,8 +14,8 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src"
 
-# Imports point down. A new module or package of `gemel` gets its rank here. Not there yet, but their
-# rank is settled: dtdl (interfaces as DTDL), engines (compiled back ends), testing (laws for kernels).
+# Imports point down. A new module or package of `gemel` gets its rank here. Declared for later, and
+# not there yet: dtdl, engines and testing.
 RANKS = {
     "errors": 0, "units": 0, "clock": 0, "hooks": 0,
     "records": 1, "dtdl": 1,

@@ -364,24 +364,22 @@ def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ovens]:
 
 @pytest.mark.parametrize("facts", [routes.FACTS, 4])
 @pytest.mark.parametrize("sort", ["instant", "-instant"])
-@pytest.mark.parametrize("limit", [1, 2, 4, 1000])
-@pytest.mark.parametrize("valid", [None, "../.."])
+@pytest.mark.parametrize("limit", [2, 1000])
 def test_no_row_is_lost_or_told_twice_between_two_pages(
     hall: Ovens,
     monkeypatch: pytest.MonkeyPatch,
     facts: int,
     sort: str,
     limit: int,
-    valid: str | None,
 ) -> None:
     monkeypatch.setattr(routes, "FACTS", facts)
-    how = {} if valid is None else {"valid": valid}
-    rows = pages(hall, "/history", sort=sort, limit=limit, **how)
+    how = {"sort": sort, "limit": limit, "valid": "../.."}
+    rows = pages(hall, "/history", **how)
     told = [(row["instant"], row["twin"]) for row in rows]
     instants = [format_instant(START - k * SECOND) for k in range(3)]
     wanted = sorted((at, twin) for at in instants for twin in NAMES)
     assert told == (wanted[::-1] if sort == "-instant" else wanted)
-    good = pages(hall, "/history", sort=sort, limit=limit, good_only=True, **how)
+    good = pages(hall, "/history", good_only=True, **how)
     assert [(row["instant"], row["twin"]) for row in good] == [
         t for t in told if t[0] != instants[1]
     ]
