@@ -13,7 +13,7 @@ from gemel.kernels import dual
 from gemel.kernels.dual import Dual, gradient, value_of
 
 STEP = 1e-6
-POSITIVE = {np.log, np.sqrt, np.power}
+POSITIVE = {np.log, np.log10, np.sqrt, np.power}
 KINKED = {np.absolute, np.maximum, np.minimum}
 RULES = sorted(dual._RULES, key=lambda u: u.__name__)
 

@@ -149,6 +149,7 @@ class Kernel:
 
     version: ClassVar[str] = ""
     max_step: ClassVar[float] = float("inf")
+    integrator: ClassVar[str] = "rk4"
     layout: ClassVar[Layout]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -172,7 +173,7 @@ class Kernel:
     @classmethod
     def identity(cls) -> str:
         """`name version hash`; the hash is over declarations and the syntax of every method."""
-        text = repr(cls.layout) + repr(cls.max_step)
+        text = repr(cls.layout) + repr(cls.max_step) + cls.integrator
         for base in cls.__mro__[:-1]:
             if base is not Kernel:
                 text += _syntax(base)

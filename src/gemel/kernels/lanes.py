@@ -12,7 +12,7 @@ import numpy as np
 
 from gemel.errors import Invalid
 from gemel.kernels.base import Kernel, Values
-from gemel.kernels.dual import Dual, gradient, seeded, value_of
+from gemel.kernels.dual import Dual, gradient, seeded, single, value_of
 from gemel.records import Floats
 
 PROBE = 1_000_000  # the first seed of a look at how fast the states are
@@ -45,24 +45,54 @@ def advance(kernel: Kernel, x: Columns, u: Columns, p: Columns, dt: Any) -> Colu
         moved = kernel.step(named(layout.states, x), inputs, parameters, dt)
         return [moved.get(name, old) for name, old in zip(layout.states, x, strict=True)]
     longest = float(np.max(dt, initial=0.0))
+    parts = _parts(kernel, slopes(kernel, inputs, parameters), x, longest)
+    for _ in range(parts):
+        x = integrate(kernel, x, u, p, np.asarray(dt) / parts)
+    return x
+
+
+def slopes(kernel: Kernel, inputs: Values, parameters: Values) -> Any:
+    """Columns of states → columns of their time derivatives, in the working precision."""
     flow = kernel.flow  # type: ignore[attr-defined]  # the author's: checked at declaration
 
     def slope(at: Columns) -> Columns:
-        rates = flow(named(layout.states, at), inputs, parameters)
-        return [rates.get(name, 0.0) for name in layout.states]
+        rates = flow(named(kernel.layout.states, at), inputs, parameters)
+        return [single(rates.get(name, 0.0)) for name in kernel.layout.states]
 
-    parts = _parts(kernel, slope, x, longest)
-    h = np.asarray(dt) / parts
-    for _ in range(parts):
-        k1 = slope(x)
-        k2 = slope([a + 0.5 * h * k for a, k in zip(x, k1, strict=True)])
-        k3 = slope([a + 0.5 * h * k for a, k in zip(x, k2, strict=True)])
-        k4 = slope([a + h * k for a, k in zip(x, k3, strict=True)])
-        x = [
-            a + h / 6.0 * (s1 + 2.0 * (s2 + s3) + s4)
-            for a, s1, s2, s3, s4 in zip(x, k1, k2, k3, k4, strict=True)
-        ]
-    return x
+    return slope
+
+
+def integrate(kernel: Kernel, x: Columns, u: Columns, p: Columns, h: Any) -> Columns:
+    """One step of h seconds, inputs held: the author's `step`, or RK4 or Heun on `flow`.
+
+        rk4    x' = x + h/6 (k1 + 2 k2 + 2 k3 + k4)          order 4
+        heun   x' = x + h/2 (k1 + k2),  k2 = f(x + h k1)     order 2
+
+    Columns may be arrays, duals, symbols. Slopes are in the working precision; only the sum that
+    makes the new state keeps a precise state's float64.
+    """
+    layout = kernel.layout
+    inputs, parameters = named(layout.inputs, u), named(layout.parameters, p)
+    if hasattr(kernel, "step"):
+        moved = kernel.step(named(layout.states, x), inputs, parameters, h)
+        return [moved.get(name, old) for name, old in zip(layout.states, x, strict=True)]
+    slope = slopes(kernel, inputs, parameters)
+    at = [single(a) for a in x]
+
+    def ahead(part: Any, rates: Columns) -> Columns:
+        return [a + part * k for a, k in zip(at, rates, strict=True)]
+
+    k1 = slope(at)
+    if kernel.integrator == "heun":
+        k2 = slope(ahead(h, k1))
+        return [a + 0.5 * h * (s1 + s2) for a, s1, s2 in zip(x, k1, k2, strict=True)]
+    k2 = slope(ahead(0.5 * h, k1))
+    k3 = slope(ahead(0.5 * h, k2))
+    k4 = slope(ahead(h, k3))
+    return [
+        a + h / 6.0 * (s1 + 2.0 * (s2 + s3) + s4)
+        for a, s1, s2, s3, s4 in zip(x, k1, k2, k3, k4, strict=True)
+    ]
 
 
 def _parts(kernel: Kernel, slope: Any, x: Columns, longest: float) -> int:
@@ -109,16 +139,21 @@ def limits(kernel: Kernel, x: Columns, u: Columns, p: Columns) -> dict[str, Any]
     )
 
 
-def initial(kernel: Kernel, u: Columns, p: Columns, lanes: int) -> Columns:
+def begin(kernel: Kernel, u: Columns, p: Columns) -> Columns:
     """States to begin with: the author's `initial`, else the declared starts."""
     layout = kernel.layout
-    x: Columns = [np.full(lanes, item.start) for item in layout.states.values()]
+    x: Columns = [item.start for item in layout.states.values()]
     if not hasattr(kernel, "initial"):
         return x
     begun = kernel.initial(
         named(layout.states, x), named(layout.inputs, u), named(layout.parameters, p)
     )
     return [begun.get(name, old) for name, old in zip(layout.states, x, strict=True)]
+
+
+def initial(kernel: Kernel, u: Columns, p: Columns, lanes: int) -> Columns:
+    """`begin`, a column each."""
+    return [np.broadcast_to(value, (*np.shape(value)[:-1], lanes)) for value in begin(kernel, u, p)]
 
 
 def dense(values: Columns, lanes: int) -> Floats:

@@ -1,0 +1,288 @@
+"""Elementary functions by arithmetic alone: what a processor's vector unit can do.
+
+Owns    exp, log, sin, cos, tanh, atan2, pow, tables as polynomials and selections, for float32 and
+        float64.
+Never   calls a mathematics library: the same formulas give the same answers wherever LLVM runs.
+
+Every function takes and gives symbols. The primitives that remain: + − × ÷, sqrt, abs, floor, min,
+max, comparison, selection, cast, and
+    round(x)       to the nearest integer                scale(x, n)    x · 2ⁿ, −126 ≤ n ≤ 127
+    exponent(x)    ⌊log₂ x⌋ of a normal x > 0            mantissa(x)    x / 2^exponent, in [1, 2)
+
+Errors against the true value, in units of the last place: exp, log, sin, cos, atan2 ≤ 2;
+tanh, expm1, log1p, pow ≤ 4 (tests/test_native.py).
+Source: Moshier, Cephes Mathematical Library (1989); Sun's fdlibm (1993).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gemel.kernels.expression import Graph, Node, Symbol, widen
+from gemel.kernels.program import Program
+
+LN2 = 0.6931471805599453
+TAU = 6.283185307179586
+
+
+def lower(program: Program, real: str) -> tuple[Graph, dict[str, Symbol]]:
+    """The program's graph in primitives, and its outputs. real: what kind f is, "f" or "d"."""
+    graph = Graph()
+    made: list[Any] = []
+    for node in program.nodes:
+        args = [made[a] for a in node.args]
+        rule = _RULES.get(node.op)
+        if rule is None:
+            made.append(_copied(graph, node, args))
+        else:
+            exact = node.kind == "d" or real == "d"
+            made.append(rule(graph, exact, node, *args))
+    return graph, {name: graph.symbol(made[index]) for name, index in program.outputs}
+
+
+def _copied(graph: Graph, node: Node, args: list[Any]) -> Symbol:
+    return graph.add(node.op, tuple(graph.symbol(a).index for a in args), node.kind, node.value)
+
+
+def _one(op: str, x: Any, *others: Any) -> Any:
+    """A primitive that NumPy has no name for."""
+    args = (x.index, *(x.graph.symbol(o).index for o in others))
+    return x.graph.add(op, args, x.kind)
+
+
+def _poly(x: Any, *coefficients: float) -> Any:
+    """Horner, the highest power first."""
+    total: Any = coefficients[0]
+    for c in coefficients[1:]:
+        total = total * x + c
+    return total
+
+
+def exp(x: Any, exact: bool) -> Any:
+    """e^x = 2ⁿ e^r, r = x − n ln 2; held at e^±87 (float64: e^±708). NaN stays NaN."""
+    low, high = (-708.0, 709.0) if exact else (-87.0, 88.0)
+    held = np.minimum(high, np.maximum(low, x))
+    n = _one("round", held * 1.4426950408889634)
+    return _one("scale", 1.0 + _expm1_near_0(_reduced(held, n, exact), exact), n)
+
+
+def _reduced(x: Any, n: Any, exact: bool) -> Any:
+    """x − n ln 2, ln 2 in two parts so that nothing is lost."""
+    if exact:
+        return (x - n * 6.93145751953125e-1) - n * 1.42860682030941723212e-6
+    return (x - n * 0.693359375) - n * -2.12194440e-4
+
+
+def _expm1_near_0(r: Any, exact: bool) -> Any:
+    """e^r − 1 for |r| ≤ ln 2 / 2."""
+    if exact:
+        z = r * r
+        p = r * _poly(z, 1.26177193074810590878e-4, 3.02994407707441961300e-2, 1.0)
+        q = _poly(
+            z, 3.00198505138664455042e-6, 2.52448340349684104192e-3, 2.27265548208155028766e-1, 2.0
+        )
+        return 2.0 * p / (q - p)
+    tail = _poly(
+        r, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
+        5.0000001201e-1,
+    )  # fmt: skip
+    return tail * r * r + r
+
+
+def expm1(x: Any, exact: bool) -> Any:
+    near = np.abs(x) < 0.34
+    return np.where(near, _expm1_near_0(np.where(near, x, 0.0), exact), exp(x, exact) - 1.0)
+
+
+def log(x: Any, exact: bool) -> Any:
+    """ln x = e ln 2 + ln m, m in [√½, √2); −∞ at 0, NaN below."""
+    smallest = 2.2250738585072014e-308 if exact else 1.1754943508222875e-38
+    safe = np.maximum(x, smallest)
+    m, e = _one("mantissa", safe), _one("exponent", safe)
+    big = m > 1.4142135623730951
+    m, e = np.where(big, 0.5 * m, m), np.where(big, e + 1.0, e)
+    value = _log_near_1(m - 1.0, e, exact)
+    value = np.where(x > 0.0, value, np.where(np.equal(x, 0.0), -np.inf, np.nan))
+    return np.where(np.equal(x, np.inf), np.inf, value)
+
+
+def _log_near_1(f: Any, e: Any, exact: bool) -> Any:
+    """e ln 2 + ln(1 + f)."""
+    if exact:
+        s = f / (2.0 + f)
+        z = s * s
+        tail = z * _poly(
+            z, 1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+            2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
+            6.666666666666735130e-01,
+        )  # fmt: skip
+        half = 0.5 * f * f
+        low = s * (half + tail) + e * 1.90821492927058770002e-10
+        return e * 6.93147180369123816490e-01 - ((half - low) - f)
+    z = f * f
+    tail = f * z * _poly(
+        f, 7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+        -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+    )  # fmt: skip
+    return ((tail + e * -2.12194440e-4) - 0.5 * z + f) + e * 0.693359375
+
+
+def log1p(x: Any, exact: bool) -> Any:
+    """ln(1 + x), with what rounding 1 + x lost put back (Goldberg 1991)."""
+    whole = 1.0 + x
+    lost = x - (whole - 1.0)
+    close = np.abs(x) < 0.25
+    return log(whole, exact) + np.where(close, lost / np.where(close, whole, 1.0), 0.0)
+
+
+def _quadrant(x: Any, exact: bool) -> tuple[Any, Any]:
+    """k and r with x = k π/2 + r, |r| ≤ π/4. Exact to about |x| < 1e5."""
+    k = _one("round", x * 0.6366197723675814)
+    if exact:
+        r = ((x - k * 1.5707963267341256) - k * 6.077100506303966e-11) - k * 2.0222662487959506e-21
+    else:
+        r = ((x - k * 1.5703125) - k * 4.8351287841796875e-4) - k * 3.1385570764541626e-7
+    return k - 4.0 * np.floor(0.25 * k), r
+
+
+def _sin_near_0(r: Any, exact: bool) -> Any:
+    z = r * r
+    if exact:
+        tail = _poly(
+            z, 1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
+            -1.98412698298579493134e-04, 8.33333333332248946124e-03, -1.66666666666666324348e-01,
+        )  # fmt: skip
+    else:
+        tail = _poly(z, -1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+    return r + r * z * tail
+
+
+def _cos_near_0(r: Any, exact: bool) -> Any:
+    z = r * r
+    if exact:
+        tail = _poly(
+            z, -1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
+            2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02,
+        )  # fmt: skip
+    else:
+        tail = _poly(z, 2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+    return 1.0 - 0.5 * z + z * z * tail
+
+
+def _turned(k: Any, r: Any, exact: bool) -> tuple[Any, Any]:
+    """sin and cos of k π/2 + r."""
+    s, c = _sin_near_0(r, exact), _cos_near_0(r, exact)
+    odd = np.equal(k, 1.0) | np.equal(k, 3.0)
+    a, b = np.where(odd, c, s), np.where(odd, s, c)
+    return np.where(k >= 2.0, -a, a), np.where(np.equal(k, 1.0) | np.equal(k, 2.0), -b, b)
+
+
+def tanh(x: Any, exact: bool) -> Any:
+    """Near 0 a series, else 1 − 2 / (e^{2|x|} + 1)."""
+    size = np.abs(x)
+    near = size < 0.625
+    far = 1.0 - 2.0 / (exp(2.0 * size, exact) + 1.0)
+    y = np.where(near, x, 0.0)
+    z = y * y
+    if exact:
+        p = _poly(
+            z, -9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3
+        )
+        q = _poly(
+            z, 1.0, 1.12811678491632931402e2, 2.23548839060100448583e3, 4.84406305325125486048e3
+        )
+        tail = p / q
+    else:
+        tail = _poly(
+            z, -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1,
+            -3.33332819422e-1,
+        )  # fmt: skip
+    return np.where(near, y + y * z * tail, np.where(x < 0.0, -far, far))
+
+
+def atan2(y: Any, x: Any, exact: bool) -> Any:
+    """The angle of (x, y), in (−π, π]."""
+    a, b = np.abs(x), np.abs(y)
+    steep = b > a
+    ratio = np.minimum(a, b) / np.where(np.maximum(a, b) > 0.0, np.maximum(a, b), 1.0)
+    turned = ratio > 0.4142135623730951
+    t = np.where(turned, (ratio - 1.0) / (ratio + 1.0), ratio)
+    z = t * t
+    if exact:
+        p = _poly(
+            z, -8.750608600031904122785e-1, -1.615753718733365076637e1, -7.500855792314704667340e1,
+            -1.228866684490136173410e2, -6.485021904942025371773e1,
+        )  # fmt: skip
+        q = _poly(
+            z, 1.0, 2.485846490142306297962e1, 1.650270098316988542046e2, 4.328810604912902668951e2,
+            4.853903996359136964868e2, 1.945506571482613964425e2,
+        )  # fmt: skip
+        tail = p / q
+    else:
+        tail = _poly(z, 8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
+    angle = t + t * z * tail + np.where(turned, 0.125 * TAU, 0.0)
+    angle = np.where(steep, 0.25 * TAU - angle, angle)
+    angle = np.where(x < 0.0, 0.5 * TAU - angle, angle)
+    return np.where(y < 0.0, -angle, angle)
+
+
+def power(x: Any, y: Any) -> Any:
+    """x^y = e^{y ln x} in float64; 0^y is 0 for y > 0; NaN for x < 0."""
+    wide_x, wide_y = widen(x, "d"), widen(y, "d")
+    return widen(exp(wide_y * log(wide_x, True), True), x.kind)
+
+
+def _locate(graph: Graph, exact: bool, node: Node, x: Any) -> Any:
+    """Short tables by counting the points passed, long ones by bisection."""
+    points = node.value
+    if len(points) <= 17:
+        k: Any = 0.0
+        for point in points[1:-1]:
+            k = k + np.where(x >= point, 1.0, 0.0)
+        return widen(graph.symbol(k), node.kind)
+    k = graph.constant(0.0, node.kind)
+    stride = 1 << (len(points) - 2).bit_length() >> 1
+    while stride:
+        ahead = np.minimum(k + float(stride), float(len(points) - 2))
+        passed = graph.add("pick", (ahead.index,), node.kind, points)
+        k = np.where(passed <= x, ahead, k)
+        stride >>= 1
+    return k
+
+
+def _sin(graph: Graph, exact: bool, node: Node, x: Any) -> Any:
+    return _turned(*_quadrant(x, exact), exact)[0]
+
+
+def _cos(graph: Graph, exact: bool, node: Node, x: Any) -> Any:
+    return _turned(*_quadrant(x, exact), exact)[1]
+
+
+def _tan(graph: Graph, exact: bool, node: Node, x: Any) -> Any:
+    sine, cosine = _turned(*_quadrant(x, exact), exact)
+    return sine / cosine
+
+
+def _turns(graph: Graph, exact: bool, node: Node, x: Any) -> Any:
+    """sin or cos of 2π x: the reduction is exact, x is a uniform number."""
+    k = _one("round", 4.0 * x)
+    r = (4.0 * x - k) * (0.25 * TAU)
+    k = k - 4.0 * np.floor(0.25 * k)
+    return _turned(k, r, exact)[0 if node.op == "sin_turns" else 1]
+
+
+_RULES: dict[str, Any] = {
+    "exp": lambda g, e, n, x: exp(x, e),
+    "expm1": lambda g, e, n, x: expm1(x, e),
+    "log": lambda g, e, n, x: log(x, e),
+    "log1p": lambda g, e, n, x: log1p(x, e),
+    "sin": _sin,
+    "cos": _cos,
+    "tan": _tan,
+    "sin_turns": _turns,
+    "cos_turns": _turns,
+    "tanh": lambda g, e, n, x: tanh(x, e),
+    "atan2": lambda g, e, n, y, x: atan2(y, x, e),
+    "pow": lambda g, e, n, x, y: power(x, y),
+    "locate": _locate,
+}

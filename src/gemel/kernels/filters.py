@@ -1,0 +1,397 @@
+"""The Kalman filters of one asset, written out as scalars: what one update computes.
+
+Owns    predict and correct, for the extended and the unscented filter, in factored form.
+Never   loops over assets, and never runs: what it returns is a program, traced once.
+
+The covariance lives as P = U D Uᵀ, U unit upper triangular, D diagonal. Both steps work on the
+factors alone and take no differences of large numbers, so P stays positive definite in float32,
+however sharp a sensor is.
+
+    predict   x⁻ = f(x, u, p, h)      U⁻, D⁻ from the rows of [Φ U | I], weights [D | Q h]
+    correct   sensor by sensor: ν = y − h(x⁻) − H (x − x⁻), S = H P Hᵀ + R, x += K ν
+
+Φ and H are exact derivatives (extended) or the regression on the sigma points (unscented). The
+unscented filter uses the 2n symmetric points x ± √(n + κ) column of U √D and, where κ = 3 − n > 0,
+the centre: every weight is positive, so its covariance is too.
+
+Source: Thornton & Bierman, in Bierman, Factorization Methods for Discrete Sequential Estimation
+(1977), ch. V and VI; Julier & Uhlmann, Proc. IEEE 92 (2004) 401; for κ = 0 this is the cubature
+filter of Arasaratnam & Haykin (2009).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gemel.kernels import lanes
+from gemel.kernels.base import Kernel
+from gemel.kernels.dual import Dual, value_of
+from gemel.kernels.expression import Graph, Symbol, narrow, widen
+from gemel.kernels.program import Program
+
+SCORE = 0.05  # weight of the newest NIS in the anomaly score
+SILENCE = 500  # steps: a longer silence is not simulated, only the doubt grows
+TINY = 1e-30  # a variance below this is none
+LOST = 1e6  # NIS of a row that had to begin anew
+ANY = 1e30  # numbers beyond this are no belief
+
+Row = list[Any]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """P = U D Uᵀ: `unit[i][j]` for i < j, `diagonal[j]`."""
+
+    unit: list[Row]
+    diagonal: Row
+
+    def times(self, row: Row) -> Row:
+        """f = Uᵀ h."""
+        return [row[j] + _dot((self.unit[i][j], row[i]) for i in range(j)) for j in range(len(row))]
+
+    def solve(self, row: Row) -> Row:
+        """h with Uᵀ h = f."""
+        found: Row = []
+        for j, item in enumerate(row):
+            found.append(item - _dot((self.unit[i][j], found[i]) for i in range(j)))
+        return found
+
+    def where(self, condition: Any, other: "Factors") -> "Factors":
+        """These where the condition holds, others elsewhere."""
+        pairs = [zip(a, b, strict=True) for a, b in zip(self.unit, other.unit, strict=True)]
+        unit = [
+            [_chosen(condition, a, b) if j > i else 0.0 for j, (a, b) in enumerate(row)]
+            for i, row in enumerate(pairs)
+        ]
+        both = zip(self.diagonal, other.diagonal, strict=True)
+        return Factors(unit, [_chosen(condition, a, b) for a, b in both])
+
+
+def factor(rows: list[Row], weights: Row) -> Factors:
+    """U and D of A W Aᵀ for the rows of A (n, m) and the diagonal weights W (m): weighted Gram–
+    Schmidt. A row that is 0 in every weighted direction has no variance and no correlation."""
+    count = len(rows)
+    rows = [list(row) for row in rows]
+    unit: list[Row] = [[0.0] * count for _ in range(count)]
+    diagonal: Row = [0.0] * count
+    for j in reversed(range(count)):
+        weighted = [a * w for a, w in zip(rows[j], weights, strict=True)]
+        diagonal[j] = _dot(zip(weighted, rows[j], strict=True))
+        inverse = 1.0 / np.maximum(diagonal[j], TINY) if j else 0.0
+        for i in range(j):
+            part = _dot(zip(rows[i], weighted, strict=True)) * inverse
+            unit[i][j] = part
+            rows[i] = [a - part * b for a, b in zip(rows[i], rows[j], strict=True)]
+    return Factors(unit, diagonal)
+
+
+def correct(
+    x: Row, p: Factors, f: Row, innovation: Any, noise: Any, seen: Any
+) -> tuple[Row, Factors, Any]:
+    """Take in one sensor (Bierman): the state, the factors, and S.
+
+    f = Uᵀ h · innovation ν · noise R, a variance · seen: whether there is a reading
+    """
+    count = len(x)
+    weighted = [d * part for d, part in zip(p.diagonal, f, strict=True)]
+    alpha: Any = noise
+    inverse: Any = 1.0 / noise
+    gain: Row = [0.0] * count
+    unit = [list(row) for row in p.unit]
+    diagonal = list(p.diagonal)
+    for j in range(count):
+        if isinstance(f[j], float) and f[j] == 0.0:
+            continue
+        before, alpha = alpha, alpha + f[j] * weighted[j]
+        share = before * (after := 1.0 / alpha)
+        lean = f[j] * inverse
+        for i in range(j):
+            old = unit[i][j]
+            unit[i][j] = np.where(seen, old - lean * gain[i], old)
+            gain[i] = gain[i] + old * weighted[j]
+        gain[j] = weighted[j]
+        diagonal[j] = np.where(seen, diagonal[j] * share, diagonal[j])
+        inverse = after
+    step = np.where(seen, innovation * inverse, 0.0)
+    return [a + k * step for a, k in zip(x, gain, strict=True)], Factors(unit, diagonal), alpha
+
+
+def ekf(kernel: type[Kernel], *, evidence: bool = False) -> Program:
+    """One update of the extended filter; see `_update` for what goes in and out."""
+    return _update(kernel(), _extended_predict, _extended_sense, "ekf", evidence)
+
+
+def ukf(kernel: type[Kernel], *, evidence: bool = False) -> Program:
+    """One update of the unscented filter: no derivatives, for physics that bends within P."""
+    return _update(kernel(), _unscented_predict, _unscented_sense, "ukf", evidence)
+
+
+def columns_of(kernel: type[Kernel]) -> dict[str, str]:
+    """Every column of a fleet's belief and what feeds it: name → kind."""
+    layout = kernel.layout
+    wide = belief_kind(kernel)
+    x = list(layout.states)
+    return (
+        {f"x.{name}": "d" if item.precise else "f" for name, item in layout.states.items()}
+        | {f"U.{a}.{b}": wide for j, b in enumerate(x) for a in x[:j]}
+        | {f"D.{name}": wide for name in x}
+        | {f"u.{name}": "f" for name in layout.inputs}
+        | {f"p.{name}": "f" for name in layout.parameters}
+        | {f"y.{name}": "f" for name in layout.outputs}
+        | {f"seen.{name}": "b" for name in layout.outputs}
+        | {"dt": "f", "parts": "f", "inflate": "f", "nis": "f", "score": "f"}
+    )
+
+
+def belief_kind(kernel: type[Kernel]) -> str:
+    """A kernel with a precise state keeps its covariance in float64: what creeps into a slow
+    state's variance in one tick would be lost in float32."""
+    return "d" if any(item.precise for item in kernel.layout.states.values()) else "f"
+
+
+@dataclass(frozen=True)
+class _Asset:
+    """The symbols of one asset."""
+
+    kernel: Kernel
+    x: Row
+    p: Factors
+    u: Row
+    parameters: Row
+    wide: str
+
+
+def _update(kernel: Kernel, predict: Any, sense: Any, name: str, evidence: bool) -> Program:
+    """The program of one update.
+
+    in   x.*, U.*.*, D.*    belief          u.*, p.*   inputs, parameters
+         y.*, seen.*        readings, and which are there
+         dt      s since the last update, negative where the row has not begun
+         parts   sub-steps of this row: 0 leaves it as it is; readings count in the last one
+         inflate factor on the process noise (stale inputs)
+         nis, score         what they were
+    out  the belief, nis, score, in place; with evidence also foreseen.*, innovation.*,
+         innovation_var.*, outside
+    """
+    cls = type(kernel)
+    graph = Graph()
+    at: dict[str, Any] = {key: graph.input(key, kind) for key, kind in columns_of(cls).items()}
+    layout = cls.layout
+    states, sensors = list(layout.states), list(layout.outputs)
+    asset = _Asset(
+        kernel,
+        [at[f"x.{s}"] for s in states],
+        Factors(
+            [[at[f"U.{a}.{b}"] if i < j else 0.0 for j, b in enumerate(states)]
+             for i, a in enumerate(states)],
+            [at[f"D.{s}"] for s in states],
+        ),
+        [at[f"u.{s}"] for s in layout.inputs],
+        [at[f"p.{s}"] for s in layout.parameters],
+        belief_kind(cls),
+    )  # fmt: skip
+    step = graph.add("step", (), "f")
+    active, last = step < at["parts"], step + 1.0 >= at["parts"]
+    begun = at["dt"] >= 0.0
+    x, p = _predicted(asset, predict, at, begun)
+    foreseen, rows, doubt = sense(asset, x, p)
+    corrected, factors = x, p
+    nis: Any = 0.0
+    count: Any = 0.0
+    told: dict[str, Any] = {}
+    for k, sensor in enumerate(sensors):
+        noise = layout.outputs[sensor].noise ** 2 + doubt[k]
+        seen = at[f"seen.{sensor}"] & last & active & (np.abs(foreseen[k]) < ANY)
+        moved = [_narrowed(a - b) for a, b in zip(corrected, x, strict=True)]
+        plain = at[f"y.{sensor}"] - foreseen[k]
+        innovation = plain - _dot(zip(rows[k], moved, strict=True))
+        f = factors.times([widen(h, asset.wide) for h in rows[k]])
+        if evidence:
+            spread = _dot((a * a, d) for a, d in zip(p.times(rows[k]), p.diagonal, strict=True))
+            told[f"foreseen.{sensor}"] = foreseen[k]
+            told[f"innovation.{sensor}"] = np.where(seen, plain, 0.0)
+            told[f"innovation_var.{sensor}"] = spread + noise
+        corrected, factors, spread = correct(corrected, factors, f, innovation, noise, seen)
+        nis = nis + np.where(seen, innovation * innovation / spread, 0.0)
+        count = count + np.where(seen, 1.0, 0.0)
+    new = {f"x.{s}": value for s, value in zip(states, corrected, strict=True)}
+    new |= {f"D.{s}": d for s, d in zip(states, factors.diagonal, strict=True)}
+    new |= {
+        f"U.{a}.{b}": factors.unit[i][j]
+        for j, b in enumerate(states) for i, a in enumerate(states[:j])
+    }  # fmt: skip
+    first, start = _beginning(asset)
+    whole = sum((np.abs(new[f"{kind}.{s}"]) for s in states for kind in "xD"), 0.0) < ANY
+    for s, value, variance in zip(states, first, start.diagonal, strict=True):
+        new[f"x.{s}"] = np.where(whole, new[f"x.{s}"], value)
+        new[f"D.{s}"] = np.where(whole, new[f"D.{s}"], variance)
+    for key in new:
+        if key.startswith("U."):
+            new[key] = np.where(whole, new[key], 0.0)
+    nis = np.where(whole, _narrowed(nis), LOST)
+    drift = SCORE * (nis / np.maximum(count, 1.0) - at["score"])
+    new["nis"] = nis
+    new["score"] = at["score"] + np.where((count > 0) & last, drift, 0.0)
+    new |= told
+    if evidence:
+        new["outside"] = _outside(graph)
+    outputs = {
+        key: np.where(active, value, at[key]) if key in at else value for key, value in new.items()
+    }
+    return Program.of(f"{cls.__name__}.{name}", graph, outputs, columns_of(cls))
+
+
+def _predicted(
+    asset: _Asset, predict: Any, at: dict[str, Any], begun: Any
+) -> tuple[Row, Factors]:
+    """The belief before the readings: moved, or begun."""
+    states = type(asset.kernel).layout.states.values()
+    silent = at["dt"] > SILENCE * min(asset.kernel.max_step, 3600.0)
+    whole = np.maximum(at["dt"], 0.0)
+    h = np.where(silent, 0.0, whole / np.maximum(at["parts"], 1.0))
+    grown = np.where(silent, whole, h) * at["inflate"]
+    first, start = _beginning(asset)
+    noise = [
+        widen(item.noise**2 * grown, asset.wide) + np.where(silent, item.start_std**2, 0.0)
+        for item in states
+    ]
+    x, p = predict(asset, h, noise)
+    return [np.where(begun, a, b) for a, b in zip(x, first, strict=True)], p.where(begun, start)
+
+
+def _beginning(asset: _Asset) -> tuple[Row, Factors]:
+    """Where a row begins: the author's `initial`, and the declared doubt."""
+    kernel = asset.kernel
+    x = lanes.begin(kernel, asset.u, asset.parameters)
+    count = len(x)
+    variances: Row = [item.start_std**2 for item in kernel.layout.states.values()]
+    return x, Factors([[0.0] * count for _ in range(count)], variances)
+
+
+def _extended_predict(asset: _Asset, h: Any, noise: Row) -> tuple[Row, Factors]:
+    """Φ = ∂x'/∂x, exact."""
+    count = len(asset.x)
+    seeds = [Dual(a, {k: 1.0}) for k, a in enumerate(asset.x)]
+    moved = lanes.integrate(asset.kernel, list(seeds), asset.u, asset.parameters, h)
+    phi = [_gradient(m, count) for m in moved]
+    unit = asset.p.unit
+    rows = []
+    for i in range(count):
+        row = [widen(part, asset.wide) for part in phi[i]]
+        moved_row = [row[j] + _dot((row[k], unit[k][j]) for k in range(j)) for j in range(count)]
+        rows.append(moved_row + [1.0 if j == i else 0.0 for j in range(count)])
+    return [value_of(m) for m in moved], factor(rows, asset.p.diagonal + noise)
+
+
+def _extended_sense(asset: _Asset, x: Row, p: Factors) -> tuple[Row, list[Row], Row]:
+    """Readings foreseen, H = ∂y/∂x, and no further doubt."""
+    seeds = [Dual(_narrowed(a), {k: 1.0}) for k, a in enumerate(x)]
+    read = lanes.sense(asset.kernel, list(seeds), asset.u, asset.parameters)
+    rows = [_gradient(r, len(x)) for r in read]
+    return [value_of(r) for r in read], rows, [0.0] * len(read)
+
+
+def _points(x: Row, p: Factors) -> tuple[list[Row], Row, Row]:
+    """Sigma points, their weights, and each one's length along its own direction (0: the centre).
+
+    Points come as x + s √D_k U_k and x − s √D_k U_k, for k = 0, 1 …, then the centre.
+    """
+    count = len(x)
+    kappa = max(0.0, 3.0 - count)
+    reach = float(np.sqrt(count + kappa))
+    points: list[Row] = []
+    for k in range(count):
+        root = reach * np.sqrt(np.maximum(p.diagonal[k], 0.0))
+        shift = [root * p.unit[i][k] if i < k else root if i == k else 0.0 for i in range(count)]
+        points.append([a + s for a, s in zip(x, shift, strict=True)])
+        points.append([a - s for a, s in zip(x, shift, strict=True)])
+    weights: Row = [0.5 / (count + kappa)] * (2 * count)
+    lengths: Row = [reach, -reach] * count
+    if kappa:
+        return [*points, x], [*weights, kappa / (count + kappa)], [*lengths, 0.0]
+    return points, weights, lengths
+
+
+def _unscented_predict(asset: _Asset, h: Any, noise: Row) -> tuple[Row, Factors]:
+    count = len(asset.x)
+    points, weights, _ = _points(asset.x, asset.p)
+    precise = [item.precise for item in asset.kernel.layout.states.values()]
+    moved = [
+        lanes.integrate(
+            asset.kernel,
+            [a if keep else _narrowed(a) for a, keep in zip(point, precise, strict=True)],
+            asset.u, asset.parameters, h,
+        )
+        for point in points
+    ]  # fmt: skip
+    mean = [_mean([m[i] for m in moved], weights) for i in range(count)]
+    rows = [
+        [widen(m[i] - mean[i], asset.wide) for m in moved]
+        + [1.0 if j == i else 0.0 for j in range(count)]
+        for i in range(count)
+    ]
+    return mean, factor(rows, weights + noise)
+
+
+def _unscented_sense(asset: _Asset, x: Row, p: Factors) -> tuple[Row, list[Row], Row]:
+    """Readings foreseen, and their regression on the states: y ≈ ŷ + h (x − x⁻) + e, e ~ N(0, Ω).
+
+    In the directions ξ of the factors, x = x⁻ + U √D ξ, the slopes are b = E ξ y; so h solves
+    Uᵀ h = b / √D, and Ω = var y − b·b is what no straight line explains.
+    """
+    count = len(x)
+    points, weights, lengths = _points(x, p)
+    read = [
+        lanes.sense(asset.kernel, [_narrowed(a) for a in point], asset.u, asset.parameters)
+        for point in points
+    ]
+    foreseen, rows, doubt = [], [], []
+    for k in range(len(read[0])):
+        values = [r[k] for r in read]
+        mean = _mean(values, weights)
+        off = [widen(v - mean, asset.wide) for v in values]
+        pairs = [
+            weights[2 * j] * lengths[2 * j] * (off[2 * j] - off[2 * j + 1]) for j in range(count)
+        ]
+        variance = _dot((w, o * o) for w, o in zip(weights, off, strict=True))
+        slopes = [b / np.sqrt(np.maximum(d, TINY)) for b, d in zip(pairs, p.diagonal, strict=True)]
+        foreseen.append(mean)
+        rows.append(p.solve(slopes))
+        doubt.append(np.maximum(variance - _dot((b, b) for b in pairs), 0.0))
+    return foreseen, rows, doubt
+
+
+def _mean(values: Row, weights: Row) -> Any:
+    """Σ w v, about the first: what all share is not multiplied."""
+    first = values[0]
+    return first + _dot((w, v - first) for w, v in zip(weights[1:], values[1:], strict=True))
+
+
+def _gradient(item: Any, count: int) -> Row:
+    grad = item.grad if isinstance(item, Dual) else {}
+    return [_narrowed(grad.get(k, 0.0)) for k in range(count)]
+
+
+def _narrowed(item: Any) -> Any:
+    return narrow(item)
+
+
+def _chosen(condition: Any, yes: Any, no: Any) -> Any:
+    return yes if yes is no else np.where(condition, yes, no)
+
+
+def _dot(pairs: Any) -> Any:
+    """Σ a b, without the terms that are structurally 0."""
+    total: Any = 0.0
+    for a, b in pairs:
+        total = total + a * b
+    return total
+
+
+def _outside(graph: Graph) -> Any:
+    """Whether any table was asked outside its points."""
+    found: Any = graph.constant(False, "b")
+    for index in graph.outside:
+        found = found | Symbol(graph, index)
+    return found
