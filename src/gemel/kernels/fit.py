@@ -1,4 +1,4 @@
-"""Fit the parameters of each asset from its history, leaning on the fleet's prior.
+"""Fit the parameters of each asset from its history, leaning on a prior.
 
 Owns    Levenberg–Marquardt through the kernel's own dynamics, and how sure its answer is.
 Never   reads a store: it is handed windows of history as arrays, and weights from who knows better.
@@ -6,19 +6,23 @@ Never   reads a store: it is handed windows of history as arrays, and weights fr
 History is cut into windows that run side by side as lanes, so the time loop is short and wide.
 Each asset minimises, in transformed parameters θ (log where the scale is log),
 
-    J(θ) = Σ w ρ(r) / (σ² n) + Σ ((θ − θ₀) / spread)²        ρ(r) = 2c² (√(1 + (r/c)²) − 1)
+    J(θ) = Σ w ρ(r) / (σ² n) + (θ − θ₀)' S⁻¹ (θ − θ₀)        ρ(r) = 2c² (√(1 + (r/c)²) − 1)
 
 with r = y − ŷ(θ) open loop, w the row's weight (0 = not judged), σ the size of a residual,
 c = bend · σ the knee of the pseudo-Huber loss (one spike does not bend a fit), and n the rows that
 make one fresh reading: neighbours resemble each other, n = (1 + ρ₁)/(1 − ρ₁), and are not fresh
-evidence against the prior θ₀, spread. σ and n are learned from the residuals unless given.
+evidence against the prior N(θ₀, S). σ and n are learned from the residuals unless given.
 Sensitivities are forward differences, all parameters side by side in one simulation.
 The uncertainty is the curvature of J at the minimum.
+
+The algorithm (`_descend`) sees the simulation only through `_look`, what a set of parameters
+gives, and `_weigh`, the sums that it makes. `kernels/pool.py` learns the prior from a fleet.
 
 Source: Nocedal & Wright (2006) §10.3; Huber (1964), proposal 2, for σ; Bartlett (1946) for n.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from math import erf, exp, pi, sqrt
 
 import numpy as np
@@ -75,26 +79,64 @@ class Loss:
 
     bend: residuals beyond so many σ count linearly · sigma: size of a residual in the sensor's
     unit · fresh: rows that make one independent reading. None: learned from the residuals.
+    sigma may be one number or (A,Y), fresh one number or (A,).
     """
 
     bend: float = 2.5
-    sigma: float | None = None
-    fresh: float | None = None
+    sigma: float | Floats | None = None
+    fresh: float | Floats | None = None
+
+    def only(self, assets: NDArray[np.int64]) -> "Loss":
+        """The loss of some assets."""
+        sigma, fresh = (
+            part[assets] if isinstance(part, np.ndarray) else part
+            for part in (self.sigma, self.fresh)
+        )
+        return Loss(self.bend, sigma, fresh)
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Where θ is looked for: centre (P,) and spread (P,), in log where the scale is log."""
+    """Where θ is looked for, N(centre, cov), in log where the scale is log.
+
+    centre (P,), or (A,P) when every asset has its own · cov (P,P) or (A,P,P)
+
+    >>> Prior(np.zeros(2), np.diag([4.0, 9.0])).spread
+    array([2., 3.])
+    """
 
     centre: Floats
-    spread: Floats
+    cov: Floats
+
+    @property
+    def spread(self) -> Floats:
+        """One standard deviation of every parameter: (P,) or (A,P)."""
+        return np.asarray(np.sqrt(np.diagonal(self.cov, axis1=-2, axis2=-1)))
+
+    @cached_property
+    def precision(self) -> Floats:
+        """The inverse of `cov`."""
+        return np.asarray(np.linalg.inv(self.cov))
+
+    def only(self, assets: NDArray[np.int64]) -> "Prior":
+        """One centre and one covariance for each of some assets: (A,P), (A,P,P)."""
+        centre = self.centre[assets] if self.centre.ndim > 1 else self.centre
+        cov = self.cov[assets] if self.cov.ndim > 2 else self.cov
+        shape = (len(assets), self.centre.shape[-1])
+        return Prior(np.broadcast_to(centre, shape), np.broadcast_to(cov, (*shape, shape[-1])))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """values (A,P) · stds (A,P), in log where the scale is log · rmse (A,) · samples (A,)
+    """What was found, and how surely.
+
+    values (A,P) · stds (A,P), in log where the scale is log · rmse (A,) · samples (A,)
     shrink (A,P): posterior variance over prior variance, 1 = the data said nothing
-    cov (A,P,P): the whole posterior covariance; parameters that trade off are told apart by it."""
+    cov (A,P,P): the whole posterior covariance; parameters that trade off are told apart by it
+    sigma (A,Y), fresh (A,): the size of a residual and the rows of a fresh reading that were used
+    information (A,P,P), slope (A,P): what the readings alone say of θ near the answer θ̂,
+        log L(θ) ≈ slope'(θ − θ̂) − ½ (θ − θ̂)' information (θ − θ̂)
+    """
 
     values: Floats
     stds: Floats
@@ -102,6 +144,10 @@ class Fit:
     samples: NDArray[np.int64]
     shrink: Floats
     cov: Floats
+    sigma: Floats
+    fresh: Floats
+    information: Floats
+    slope: Floats
     rounds: int
 
 
@@ -112,8 +158,13 @@ def fit(
     *,
     loss: Loss | None = None,
     prior: Prior | None = None,
+    start: Floats | None = None,
+    settle: float = 1e-3,
 ) -> Fit:
     """Parameters of every asset, with their uncertainty; the kernel's own prior unless given one.
+
+    start (A,P): natural values from which the search sets out; the prior's centre unless given
+    settle: a search ends when a step lowers J by less than this share of it
 
     Raises `fit.no_samples` when an asset has nothing to learn from.
     """
@@ -124,21 +175,18 @@ def fit(
             f"{int((samples == 0).sum())} assets have no usable sample",
             mend="give a longer history, or leave these assets on the fleet's typical values",
         )
-    prior, loss = prior or prior_of(kernel), loss or Loss()
+    prior, loss = (prior or prior_of(kernel)).only(np.arange(windows.assets)), loss or Loss()
+    begin = prior.centre if start is None else transformed(kernel, start)
     parts = [
-        _fit_block(kernel, windows.only(block), rounds, loss, prior)
-        for block in _blocks(windows, len(prior.centre))
+        _descend(kernel, windows.only(b), rounds, settle, loss.only(b), prior.only(b), begin[b])
+        for b in _blocks(windows, prior.centre.shape[1])
     ]
-    stds = np.concatenate([part.stds for part in parts])
-    return Fit(
-        np.concatenate([part.values for part in parts]),
-        stds,
-        np.concatenate([part.rmse for part in parts]),
-        samples.astype(np.int64),
-        (stds / prior.spread) ** 2,
-        np.concatenate([part.cov for part in parts]),
-        max(part.rounds for part in parts),
-    )
+    whole = {
+        item.name: np.concatenate([getattr(part, item.name) for part in parts])
+        for item in fields(Fit)
+        if item.name != "rounds"
+    }
+    return Fit(**whole, rounds=max(part.rounds for part in parts))
 
 
 def simulate(kernel: Kernel, windows: Windows, values: Floats) -> Floats:
@@ -163,7 +211,7 @@ def prior_of(kernel: Kernel) -> Prior:
     """The prior that the kernel declares."""
     items = kernel.layout.parameters.values()
     spread = np.array([item.spread for item in items])
-    return Prior(transformed(kernel, kernel.typical()), spread)
+    return Prior(transformed(kernel, kernel.typical()), np.diag(spread**2))
 
 
 def pooled(kernel: Kernel, fitted: Floats) -> Prior:
@@ -176,7 +224,7 @@ def pooled(kernel: Kernel, fitted: Floats) -> Prior:
     theta = np.concatenate([transformed(kernel, fitted), declared.centre[None]])
     count = len(fitted)
     scatter = (((theta - theta.mean(axis=0)) ** 2).sum(axis=0) + declared.spread**2) / (count + 1)
-    return Prior(theta.mean(axis=0), np.minimum(np.sqrt(scatter), declared.spread))
+    return Prior(theta.mean(axis=0), np.diag(np.minimum(scatter, declared.spread**2)))
 
 
 def transformed(kernel: Kernel, values: Floats) -> Floats:
@@ -191,6 +239,15 @@ def natural(kernel: Kernel, theta: Floats) -> Floats:
     return np.where(logs, np.exp(np.where(logs, theta, 0.0)), theta)
 
 
+def bounds(kernel: Kernel) -> tuple[Floats, Floats]:
+    """Bounds of θ: (P,), (P,)."""
+    items = list(kernel.layout.parameters.values())
+    low, high = np.array([i.bounds for i in items]).reshape(-1, 2).T
+    logs = _logs(kernel)
+    floor = np.log(np.where(logs, np.maximum(low, 1e-300), 1.0))
+    return np.where(logs, floor, low), np.where(logs, np.log(np.where(logs, high, 1.0)), high)
+
+
 @dataclass(frozen=True)
 class _Pass:
     """One simulation: residual (T,L,Y) and ∂reading/∂θ (T,P,L,Y)."""
@@ -198,55 +255,79 @@ class _Pass:
     residual: Floats
     slope: Floats
 
+    def taking(self, other: "_Pass", lanes_taken: Bools) -> "_Pass":
+        """This pass, with some lanes from another."""
+        lane = lanes_taken[:, None]
+        return _Pass(
+            np.where(lane, other.residual, self.residual), np.where(lane, other.slope, self.slope)
+        )
+
 
 @dataclass(frozen=True)
 class _Sums:
-    """A pass, weighed and summed per asset: J'J, J'r, loss."""
+    """A pass, weighed and summed per asset: J'J (A,P,P), J'r (A,P), loss (A,)."""
 
     jtj: Floats
     jtr: Floats
     loss: Floats
 
+    def taking(self, other: "_Sums", taken: Bools) -> "_Sums":
+        """These sums, with some assets from another."""
+        return _Sums(
+            np.where(taken[:, None, None], other.jtj, self.jtj),
+            np.where(taken[:, None], other.jtr, self.jtr),
+            np.where(taken, other.loss, self.loss),
+        )
 
-def _fit_block(kernel: Kernel, windows: Windows, rounds: int, loss: Loss, prior: Prior) -> Fit:
+
+def _descend(
+    kernel: Kernel,
+    windows: Windows,
+    rounds: int,
+    settle: float,
+    loss: Loss,
+    prior: Prior,
+    begin: Floats,
+) -> Fit:
     """Levenberg–Marquardt of some assets side by side, each with its own damping."""
-    low, high = _bounds(kernel)
-    theta = np.tile(np.clip(prior.centre, low, high), (windows.assets, 1))
+    low, high = bounds(kernel)
+    theta = np.clip(begin, low, high)
     damping = np.full(windows.assets, 1e-2)
-    now = _look(kernel, windows, theta, prior, high)
-    sigma, fresh = _sizes(windows, now.residual, loss)
+    now = _look(kernel, windows, theta)
+    sizes = _sizes(windows, now.residual, loss)
+    sums = _weigh(windows, now, *sizes, loss.bend)
     for done in range(1, rounds + 1):
-        sums = _weigh(windows, now, sigma, fresh, loss.bend)
         step = _solve(sums, theta, prior, damping)
         tried = np.clip(theta + step, low, high)
-        new = _look(kernel, windows, tried, prior, high)
-        before = sums.loss + _pull(theta, prior)
-        after = _weigh(windows, new, sigma, fresh, loss.bend).loss + _pull(tried, prior)
+        new = _look(kernel, windows, tried)
+        told = _weigh(windows, new, *sizes, loss.bend)
+        before, after = sums.loss + _pull(theta, prior), told.loss + _pull(tried, prior)
         better = after < before
         theta = np.where(better[:, None], tried, theta)
-        lane = better[windows.asset][:, None]
-        now = _Pass(
-            np.where(lane, new.residual, now.residual), np.where(lane, new.slope, now.slope)
-        )
+        now = now.taking(new, better[windows.asset])
         damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-8, 1e8)
         if done <= SETTLE:
-            sigma, fresh = _sizes(windows, now.residual, loss)
-        small = (np.abs(step / prior.spread).max(axis=1) < 2e-3) | (before - after < 1e-3 * before)
+            sizes = _sizes(windows, now.residual, loss)
+            sums = _weigh(windows, now, *sizes, loss.bend)
+        else:
+            sums = sums.taking(told, better)
+        small = np.abs(step / prior.spread).max(axis=1) < 2.0 * settle
+        small |= before - after < settle * before
         if ((small & better) | (damping > 1e6)).all():
             break
-    sums = _weigh(windows, now, sigma, fresh, loss.bend)
-    curvature = sums.jtj + np.diag(1.0 / prior.spread**2)
-    cov: Floats = np.asarray(np.linalg.inv(curvature), np.float64)
+    cov: Floats = np.asarray(np.linalg.inv(sums.jtj + prior.precision), np.float64)
     stds = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
     rmse, samples = _rmse(windows, now.residual)
     shrink = (stds / prior.spread) ** 2
-    return Fit(natural(kernel, theta), stds, rmse, samples, shrink, cov, done)
+    values = natural(kernel, theta)
+    return Fit(values, stds, rmse, samples, shrink, cov, *sizes, sums.jtj, sums.jtr, done)
 
 
-def _look(kernel: Kernel, windows: Windows, theta: Floats, prior: Prior, high: Floats) -> _Pass:
+def _look(kernel: Kernel, windows: Windows, theta: Floats) -> _Pass:
     """Simulate at θ and, side by side, with each parameter nudged (inwards at an upper bound)."""
     count = theta.shape[1]
-    nudge = NUDGE * prior.spread * np.where(theta + NUDGE * prior.spread > high, -1.0, 1.0)
+    step = NUDGE * prior_of(kernel).spread
+    nudge = step * np.where(theta + step > bounds(kernel)[1], -1.0, 1.0)
     sets = np.tile(theta, (count + 1, 1, 1))
     for k in range(count):
         sets[k + 1, :, k] += nudge[:, k]
@@ -278,25 +359,25 @@ def _weigh(windows: Windows, seen: _Pass, sigma: Floats, fresh: Floats, bend: fl
 
 
 def _solve(sums: _Sums, theta: Floats, prior: Prior, damping: Floats) -> Floats:
-    """The damped Gauss–Newton step of every asset: (A,P)."""
-    inverse = 1.0 / prior.spread**2
-    normal = sums.jtj + np.diag(inverse)
+    """The damped Gauss–Newton step of every asset, two spreads at most: (A,P)."""
+    normal = sums.jtj + prior.precision
     diagonal = np.diagonal(normal, axis1=1, axis2=2)
-    lifted = normal + damping[:, None, None] * diagonal[:, :, None] * np.eye(len(inverse))
-    right = sums.jtr - (theta - prior.centre) * inverse
-    step = np.linalg.solve(lifted, right[..., None])[..., 0]
+    lifted = normal + damping[:, None, None] * diagonal[:, :, None] * np.eye(theta.shape[1])
+    right = sums.jtr[..., None] - prior.precision @ (theta - prior.centre)[..., None]
+    step = np.linalg.solve(lifted, right)[..., 0]
     return np.asarray(np.clip(step, -2.0 * prior.spread, 2.0 * prior.spread))
 
 
 def _pull(theta: Floats, prior: Prior) -> Floats:
     """What leaving the prior costs: (A,)."""
-    return np.asarray((((theta - prior.centre) / prior.spread) ** 2).sum(axis=1))
+    away = theta - prior.centre
+    return np.asarray(np.einsum("ap,apq,aq->a", away, prior.precision, away))
 
 
 def _sizes(windows: Windows, residual: Floats, loss: Loss) -> tuple[Floats, Floats]:
     """σ (A,Y) of the residuals, spikes clipped, and n (A,), the rows that make a fresh one."""
     shape = (windows.assets, residual.shape[2])
-    sigma = np.full(shape, loss.sigma or 0.0)
+    sigma = np.full(shape, 0.0 if loss.sigma is None else loss.sigma)
     count = np.maximum(_per_asset(windows, windows.weight.sum(axis=0)), 1e-9)
     if loss.sigma is None:
         sigma = np.sqrt(_per_asset(windows, (windows.weight * residual**2).sum(axis=0)) / count)
@@ -307,7 +388,7 @@ def _sizes(windows: Windows, residual: Floats, loss: Loss) -> tuple[Floats, Floa
             sigma = np.sqrt(squares / count / _kept(loss.bend))
         sigma = np.maximum(sigma, 1e-9)
     if loss.fresh is not None:
-        return sigma, np.full(windows.assets, loss.fresh)
+        return sigma, np.array(np.broadcast_to(loss.fresh, windows.assets), np.float64)
     z = np.clip(residual / sigma[windows.asset], -loss.bend, loss.bend)
     pair = windows.mask[1:] & windows.mask[:-1]
     product = _per_asset(windows, (pair * z[1:] * z[:-1]).sum(axis=(0, 2)))
@@ -346,12 +427,3 @@ def _per_asset(windows: Windows, lane_values: Floats) -> Floats:
 
 def _logs(kernel: Kernel) -> Bools:
     return np.array([item.scale == "log" for item in kernel.layout.parameters.values()], np.bool_)
-
-
-def _bounds(kernel: Kernel) -> tuple[Floats, Floats]:
-    """Bounds of θ: (P,), (P,)."""
-    items = list(kernel.layout.parameters.values())
-    low, high = np.array([i.bounds for i in items]).reshape(-1, 2).T
-    logs = _logs(kernel)
-    floor = np.log(np.where(logs, np.maximum(low, 1e-300), 1.0))
-    return np.where(logs, floor, low), np.where(logs, np.log(np.where(logs, high, 1.0)), high)
