@@ -8,9 +8,9 @@ Never   optimises mathematics (the graph is already folded) and never lets LLVM 
       for every step                             time, inside the tile
         for every LANES lanes of the tile        one operation, LANES assets
 
-Each column is (address, bytes from lane to lane, bytes from step to step). A column of which the
-whole fleet shares one number has 0 bytes from lane to lane and is as long as one tile; a history
-has bytes from step to step. The vectors are explicit, so nothing hangs on a loop vectoriser, and
+Each column is (address, bytes from lane to lane, bytes from step to step). A column that every tile
+shares has 0 bytes from lane to lane and is as long as one tile; a history has bytes from step to
+step; a uniform column is one number a step, spread over the lanes as it is read. The vectors are explicit, so nothing hangs on a loop vectoriser, and
 there is no remainder: fleets are padded to LANES, and every lane goes through the same code.
 """
 
@@ -96,6 +96,7 @@ class _Writer:
         self.real = real
         kinds = dict(program.kinds)
         self.columns = {name: self.stored(kind) for name, kind in kinds.items()}
+        self.uniform = program.uniform
         self.lines: list[str] = []
         self.values: dict[int, str] = {}
         self.tables: dict[Any, str] = {}
@@ -211,6 +212,10 @@ class _Writer:
         return f"splat ({scalar} 0x{exact.view(np.uint64):016X})"
 
     def load(self, name: str, kind: str) -> str:
+        if name in self.uniform:
+            number = list(self.columns).index(name)
+            loaded = self.line(f"load {self.columns[name]}, ptr %at.{number}")
+            return self.spread(loaded, kind)
         where, stored = self.place(name)
         loaded = self.line(f"load <{LANES} x {stored}>, ptr {where}, align {_BYTES[stored]}")
         if kind == "b":

@@ -1,27 +1,23 @@
-"""The extended Kalman filter of a fleet: predict, then correct.
+"""The belief of a fleet about its states, moved by one frame: predict, then correct.
 
-Owns    the belief about the states: how it moves, how it takes in a measurement.
+Owns    how an `Estimate` is laid out for the compiled filter, and how it comes back.
 Never   lets a NaN in: a missing reading is a mask, and a row without inputs does not move.
 
-    predict   x⁻ = f(x, u, p, Δt)          P⁻ = F P Fᵀ + Q Δt
-    correct   ν = y − h(x⁻)   S = H P⁻ Hᵀ + R   K = P⁻ Hᵀ / S
-              x = x⁻ + K ν     P = (I − K H) P⁻ (I − K H)ᵀ + K R Kᵀ        (Joseph: stays positive)
-
-F and H are exact (`kernels/dual.py`). Sensors are taken one after the other, which needs no
-matrix inverse and lets each be missing on its own.
-Source: Simon, Optimal State Estimation (2006), ch. 6 and 13.
+The mathematics is one asset's, in `kernels/filters.py`; here are all rows of a fleet.
 """
+
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from gemel.clock import SECOND
-from gemel.kernels import lanes
+from gemel.kernels import filters, pace
 from gemel.kernels.base import Kernel
+from gemel.kernels.native import Native, padded, shared
 from gemel.records import Bools, Estimate, Floats, Instants
 
 STALE = 10.0  # process noise of a row whose inputs are stale, in variances
-LOST = 1e6  # NIS of a row that had to begin anew
-LONGEST = 500  # sub-steps: a longer silence is not simulated, only the doubt grows
 
 
 def blank(kernel: type[Kernel], count: int) -> Estimate:
@@ -39,7 +35,6 @@ def blank(kernel: type[Kernel], count: int) -> Estimate:
     )
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # such a row begins anew
 def update(
     kernel: Kernel,
     last: Estimate,
@@ -58,80 +53,98 @@ def update(
     A row that is not ready keeps its estimate; one that begins starts at `initial`. A row whose
     numbers are no longer finite begins anew, and its NIS says that it is out of step.
     """
-    mean, cov = _predict(kernel, last, instant, u, ready, stale, p)
-    foreseen, jacobian = lanes.sense_jacobian(kernel, mean, u, p)
-    mask = y_mask & ready[:, None] & np.isfinite(foreseen)
-    noise = np.array([item.noise for item in kernel.layout.outputs.values()]) ** 2
-    innovation = np.where(mask, y - foreseen, 0.0)
-    spread = np.einsum("ayx,axz,ayz->ay", jacobian, cov, jacobian) + noise
-    corrected, cov, nis = _correct(mean, cov, jacobian, innovation, mask, noise)
-    whole = np.isfinite(corrected).sum(axis=1) + np.isfinite(cov).sum(axis=(1, 2))
-    lost = whole < corrected.shape[1] * (1 + corrected.shape[1])
-    first, start = _begin(kernel, u, p)
-    corrected = np.where(lost[:, None], first, corrected)
-    cov, nis = np.where(lost[:, None, None], start, cov), np.where(lost, LOST, nis)
+    cls = type(kernel)
+    layout, native = cls.layout, compiled(cls)
+    count = len(last.instant)
+    lanes = padded(count)
+    begun = last.instant > 0
+    unit, diagonal = factored(last.cov)
+    columns = {name: np.zeros(lanes, kind) for name, kind in native.columns.items()}
+    _fill(columns, "x", layout.states, last.mean)
+    _fill(columns, "D", layout.states, diagonal)
+    _fill(columns, "u", layout.inputs, u)
+    _fill(columns, "p", layout.parameters, p)
+    _fill(columns, "y", layout.outputs, y)
+    _fill(columns, "seen", layout.outputs, y_mask & np.isfinite(y))
+    names = list(layout.states)
+    for j, b in enumerate(names):
+        for i, a in enumerate(names[:j]):
+            _put(columns, f"U.{a}.{b}", unit[:, i, j])
+    dt = elapsed(last.instant, instant, begun & ready)
+    parts = _parts(cls, columns, dt)
+    _put(columns, "dt", np.where(begun, dt, -1.0))
+    _put(columns, "parts", np.where(ready, parts, 0.0))
+    _put(columns, "inflate", np.where(stale, STALE, 1.0))
+    most = int(np.max(parts, initial=1.0, where=ready))
+    columns["part"] = np.arange(most, dtype=np.float64)[:, None] + shared(0.0, np.float64)
+    native.apply(columns, lanes, (0, most))
     keep = ready[:, None]
+    told = {
+        part: _taken(columns, part, layout.outputs, count)
+        for part in ("foreseen", "innovation", "innovation_var")
+    }
+    mask = y_mask & keep & np.isfinite(told["foreseen"])
     return Estimate(
         instant=np.where(ready, instant, last.instant),
-        mean=np.where(keep, corrected, last.mean),
-        cov=np.where(keep[..., None], cov, last.cov),
-        foreseen=np.where(keep, foreseen, last.foreseen),
-        innovation=innovation,
-        innovation_var=np.where(keep, spread, last.innovation_var),
+        mean=_taken(columns, "x", layout.states, count),
+        cov=np.where(keep[..., None], covariance(columns, names, count), last.cov),
+        foreseen=np.where(keep, told["foreseen"], last.foreseen),
+        innovation=np.where(mask, told["innovation"], 0.0),
+        innovation_var=np.where(keep, told["innovation_var"], last.innovation_var),
         mask=mask,
-        nis=nis,
+        nis=np.where(ready, columns["nis"][:count], 0.0) if "nis" in columns else np.zeros(count),
     )
 
 
-def _predict(
-    kernel: Kernel,
-    last: Estimate,
-    instant: int,
-    u: Floats,
-    ready: Bools,
-    stale: Bools,
-    p: Floats,
-) -> tuple[Floats, Floats]:
-    states = kernel.layout.states.values()
-    begun = last.instant > 0
-    dt = elapsed(last.instant, instant, begun & ready)
-    silent = dt > LONGEST * min(kernel.max_step, 3600.0)
-    moved, jacobian = lanes.advance_jacobian(kernel, last.mean, u, p, np.where(silent, 0.0, dt))
-    noise = np.array([item.noise for item in states]) ** 2
-    grown = noise * dt[:, None] * np.where(stale, STALE, 1.0)[:, None]
-    cov = jacobian @ last.cov @ jacobian.transpose(0, 2, 1) + _diagonal(grown)
-    first, start = _begin(kernel, u, p)
-    cov = np.where(silent[:, None, None], cov + start, cov)
-    mean = np.where(begun[:, None], moved, first)
-    return mean, np.where(begun[:, None, None], cov, start)
+@lru_cache(maxsize=256)
+def compiled(kernel: type[Kernel]) -> Native:
+    """The filter that the flow runs: with evidence, in float64."""
+    return Native(filters.ekf(kernel, evidence=True), "d")
 
 
-def _begin(kernel: Kernel, u: Floats, p: Floats) -> tuple[Floats, Floats]:
-    """Where every row begins: `initial` (A,X), and the declared doubt (A,X,X)."""
-    count, states = len(u), kernel.layout.states.values()
-    first = lanes.dense(lanes.initial(kernel, lanes.columns(u), lanes.columns(p), count), count)
-    start_var = np.array([item.start_std for item in states]) ** 2
-    return first, _diagonal(np.tile(start_var, (count, 1)))
+@lru_cache(maxsize=256)
+def _rates(kernel: type[Kernel]) -> Native | None:
+    program = pace.rates(kernel)
+    return Native(program, "d") if program else None
 
 
-def _correct(
-    mean: Floats, cov: Floats, jacobian: Floats, innovation: Floats, mask: Bools, noise: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Take in the sensors one after the other; NIS is the sum of ν²/S."""
-    start, nis = mean, np.zeros(len(mean))
-    eye = np.eye(mean.shape[1])
-    for k, r in enumerate(noise):
-        h = jacobian[:, k, :]
-        nu = innovation[:, k] - np.einsum("ax,ax->a", h, mean - start)
-        ph = np.einsum("axz,az->ax", cov, h)
-        s = np.einsum("ax,ax->a", h, ph) + r
-        gain = np.where(mask[:, k, None], ph / s[:, None], 0.0)
-        nis += np.where(mask[:, k], nu * nu / s, 0.0)
-        mean = mean + gain * np.where(mask[:, k], nu, 0.0)[:, None]
-        left = eye - gain[:, :, None] * h[:, None, :]
-        cov = left @ cov @ left.transpose(0, 2, 1) + r * gain[:, :, None] * gain[:, None, :]
-        cov = 0.5 * (cov + cov.transpose(0, 2, 1))
-    return mean, cov, nis
+def _parts(kernel: type[Kernel], columns: dict[str, Any], dt: Floats) -> Floats:
+    """Sub-steps of every row: (A,). A row that has been silent too long takes one."""
+    rate: Any = 0.0
+    native = _rates(kernel)
+    if native is not None:
+        lanes = len(next(iter(columns.values())))
+        found = {name: columns.get(name, np.zeros(lanes, kind)) for name, kind in
+                 native.columns.items()}  # fmt: skip
+        native.apply(found, lanes)
+        rate = found["rate"][: len(dt)]
+    silent = dt > filters.silence(kernel)
+    return np.where(silent, 1.0, pace.substeps(kernel, dt, rate))
+
+
+def factored(cov: Floats) -> tuple[Floats, Floats]:
+    """P = U D Uᵀ: U (A,X,X) unit upper triangular, D (A,X). What has no variance has no U."""
+    left, count = np.array(cov), cov.shape[-1]
+    unit = np.zeros_like(left)
+    diagonal = np.zeros(left.shape[:-1])
+    for j in reversed(range(count)):
+        d = np.maximum(left[:, j, j], 0.0)
+        column = np.where(d[:, None] > 0.0, left[:, :j, j] / np.where(d > 0.0, d, 1.0)[:, None], 0.0)
+        unit[:, :j, j], unit[:, j, j], diagonal[:, j] = column, 1.0, d
+        left[:, :j, :j] -= column[:, :, None] * column[:, None, :] * d[:, None, None]
+    return unit, diagonal
+
+
+def covariance(columns: dict[str, Any], names: list[str], count: int) -> Floats:
+    """P (A,X,X) of the factors in columns U.*.* and D.*."""
+    size = len(names)
+    unit = np.zeros((count, size, size))
+    for j, b in enumerate(names):
+        unit[:, j, j] = 1.0
+        for i, a in enumerate(names[:j]):
+            unit[:, i, j] = columns[f"U.{a}.{b}"][:count]
+    diagonal = np.stack([columns[f"D.{a}"][:count] for a in names], -1) if size else unit[:, 0]
+    return np.einsum("aij,aj,akj->aik", unit, diagonal, unit, optimize=False)
 
 
 def elapsed(since: Instants, instant: int, rows: Bools) -> Floats:
@@ -139,6 +152,19 @@ def elapsed(since: Instants, instant: int, rows: Bools) -> Floats:
     return np.where(rows, np.maximum(instant - since, 0), 0) / SECOND
 
 
-def _diagonal(values: Floats) -> Floats:
-    """(A,X) → (A,X,X) diagonal."""
-    return values[..., None] * np.eye(values.shape[-1])
+def _fill(columns: dict[str, Any], part: str, names: Any, values: Any) -> None:
+    """(A, n) → n columns, those that the program reads."""
+    for k, name in enumerate(names):
+        _put(columns, f"{part}.{name}", values[:, k])
+
+
+def _put(columns: dict[str, Any], name: str, values: Any) -> None:
+    if name in columns:
+        columns[name][: len(values)] = values
+
+
+def _taken(columns: dict[str, Any], part: str, names: Any, count: int) -> Floats:
+    """n columns → (A, n)."""
+    if not len(names):
+        return np.zeros((count, 0))
+    return np.stack([columns[f"{part}.{name}"][:count] for name in names], -1).astype(np.float64)

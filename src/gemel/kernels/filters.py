@@ -31,7 +31,7 @@ from gemel.kernels.expression import Graph, Symbol, narrow, widen
 from gemel.kernels.program import Program
 
 SCORE = 0.05  # weight of the newest NIS in the anomaly score
-SILENCE = 500  # steps: a longer silence is not simulated, only the doubt grows
+SILENCE = 500  # sub-steps, of an hour at most: after a longer gap only the doubt grows
 TINY = 1e-30  # a variance below this is none
 LOST = 1e6  # NIS of a row that had to begin anew
 ANY = 1e30  # numbers beyond this are no belief
@@ -140,7 +140,7 @@ def columns_of(kernel: type[Kernel]) -> dict[str, str]:
         | {f"p.{name}": "f" for name in layout.parameters}
         | {f"y.{name}": "f" for name in layout.outputs}
         | {f"seen.{name}": "b" for name in layout.outputs}
-        | {"dt": "f", "parts": "f", "inflate": "f", "nis": "f", "score": "f"}
+        | {name: "f" for name in ("dt", "part", "parts", "inflate", "nis", "score")}
     )
 
 
@@ -148,6 +148,11 @@ def belief_kind(kernel: type[Kernel]) -> str:
     """A kernel with a precise state keeps its covariance in float64: what creeps into a slow
     state's variance in one tick would be lost in float32."""
     return "d" if any(item.precise for item in kernel.layout.states.values()) else "f"
+
+
+def silence(kernel: type[Kernel]) -> float:
+    """s: a longer gap is not simulated."""
+    return SILENCE * min(kernel.max_step, 3600.0)
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,7 @@ def _update(kernel: Kernel, predict: Any, sense: Any, name: str, evidence: bool)
          y.*, seen.*        readings, and which are there
          dt      s since the last update, negative where the row has not begun
          parts   sub-steps of this row: 0 leaves it as it is; readings count in the last one
+         part    which of them this is, 0, 1 …
          inflate factor on the process noise (stale inputs)
          nis, score         what they were
     out  the belief, nis, score, in place; with evidence also foreseen.*, innovation.*,
@@ -191,8 +197,7 @@ def _update(kernel: Kernel, predict: Any, sense: Any, name: str, evidence: bool)
         [at[f"p.{s}"] for s in layout.parameters],
         belief_kind(cls),
     )  # fmt: skip
-    step = graph.add("step", (), "f")
-    active, last = step < at["parts"], step + 1.0 >= at["parts"]
+    active, last = at["part"] < at["parts"], at["part"] + 1.0 >= at["parts"]
     begun = at["dt"] >= 0.0
     x, p = _predicted(asset, predict, at, begun)
     foreseen, rows, doubt = sense(asset, x, p)
@@ -247,7 +252,7 @@ def _predicted(
 ) -> tuple[Row, Factors]:
     """The belief before the readings: moved, or begun."""
     states = type(asset.kernel).layout.states.values()
-    silent = at["dt"] > SILENCE * min(asset.kernel.max_step, 3600.0)
+    silent = at["dt"] > silence(type(asset.kernel))
     whole = np.maximum(at["dt"], 0.0)
     h = np.where(silent, 0.0, whole / np.maximum(at["parts"], 1.0))
     grown = np.where(silent, whole, h) * at["inflate"]

@@ -64,7 +64,8 @@ class Native:
         """Where each column is, as the compiled loop reads it: (columns, 3) int64.
 
         A column (lanes,) belongs to the lanes; one of shape (steps, lanes) also to the step; one
-        of length TILE, when that is not `lanes`, and (steps, TILE), is shared by all lanes.
+        of length TILE, when that is not `lanes`, and (steps, TILE), is shared by all tiles.
+        A uniform column is (1,) or (steps, 1).
         Raises `native.column` when one is missing, or has the wrong type or length.
         """
         if lanes % LANES:
@@ -77,20 +78,21 @@ class Native:
         rows = []
         for name, dtype in self.columns.items():
             column = columns.get(name)
-            if column is None or column.dtype != dtype or column.strides[-1] != column.itemsize:
+            if column is None or column.dtype != dtype or not _packed(column):
                 raise Invalid(
                     "native.column",
                     f"column '{name}' must be a contiguous array of {np.dtype(dtype)}",
                     where=self.program.name,
                     mend="take columns from Rows, or make them with np.ascontiguousarray",
                 )
-            shared = column.shape[-1] != lanes
-            if shared and column.shape[-1] != TILE:
+            width = 1 if name in self.program.uniform else TILE
+            shared = width == 1 or column.shape[-1] != lanes
+            if shared and column.shape[-1] != width:
                 raise Invalid(
                     "native.column",
                     f"column '{name}' has {column.shape[-1]} lanes, not {lanes}",
                     where=self.program.name,
-                    mend=f"give every lane its number, or {TILE} times the one that all share",
+                    mend=f"give every lane its number, or {width} that all share",
                 )
             steps = column.strides[0] if column.ndim == 2 and column.shape[0] > 1 else 0
             rows.append((column.ctypes.data, 0 if shared else column.itemsize, steps))
@@ -126,6 +128,11 @@ class Native:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+
+def _packed(column: NDArray[Any]) -> bool:
+    """Whether lane follows lane."""
+    return column.shape[-1] == 1 or column.strides[-1] == column.itemsize
 
 
 def shared(value: Any, dtype: Any = np.float32) -> NDArray[Any]:

@@ -8,6 +8,7 @@ name of an input replaces it: that is how a state is carried, and how it is upda
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +19,24 @@ from gemel.kernels.expression import Graph, Node, evaluate, live
 
 @dataclass(frozen=True)
 class Program:
-    """nodes in order · outputs: name → node · kinds: name → kind of every column"""
+    """nodes in order · outputs: name → node · kinds: name → kind of every column
+
+    uniform: columns that hold one number a step, the same for all lanes
+    """
 
     name: str
     nodes: tuple[Node, ...]
     outputs: tuple[tuple[str, int], ...]
     kinds: tuple[tuple[str, str], ...]
+    uniform: frozenset[str] = frozenset()
 
     @staticmethod
     def of(
-        name: str, graph: Graph, outputs: dict[str, Any], kinds: dict[str, str] | None = None
+        name: str,
+        graph: Graph,
+        outputs: dict[str, Any],
+        kinds: dict[str, str] | None = None,
+        uniform: Iterable[str] = (),
     ) -> "Program":
         """What is live of a graph, numbered anew; kinds say how a written column is stored."""
         kinds = kinds or {}
@@ -56,6 +65,7 @@ class Program:
             nodes,
             tuple((key, number[symbol.index]) for key, symbol in symbols.items()),
             tuple(used.items()),
+            frozenset(uniform) & set(used),
         )
 
     @property
@@ -71,7 +81,7 @@ class Program:
     @property
     def hash(self) -> str:
         """SHA-256 over nodes and columns: equal programs are called the same."""
-        text = repr((self.nodes, self.outputs, self.kinds))
+        text = repr((self.nodes, self.outputs, self.kinds, sorted(self.uniform)))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def run(self, inputs: dict[str, Any], *, real: Any = np.float64, step: int = 0) -> Any:
