@@ -10,8 +10,9 @@ Never   optimises mathematics (the graph is already folded) and never lets LLVM 
 
 Each column is (address, bytes from lane to lane, bytes from step to step). A column that every tile
 shares has 0 bytes from lane to lane and is as long as one tile; a history has bytes from step to
-step; a uniform column is one number a step, spread over the lanes as it is read. The vectors are explicit, so nothing hangs on a loop vectoriser, and
-there is no remainder: fleets are padded to LANES, and every lane goes through the same code.
+step; a uniform column is one number a step, spread over the lanes as it is read. The vectors are
+explicit, so nothing hangs on a loop vectoriser, and there is no remainder: fleets are padded to
+LANES, and every lane goes through the same code.
 """
 
 from typing import Any
@@ -96,7 +97,8 @@ class _Writer:
         self.real = real
         kinds = dict(program.kinds)
         self.columns = {name: self.stored(kind) for name, kind in kinds.items()}
-        self.uniform = program.uniform
+        self.inputs = {n.value: k for k, n in enumerate(self.graph.nodes) if n.op == "input"}
+        self.alike = program.uniform
         self.lines: list[str] = []
         self.values: dict[int, str] = {}
         self.tables: dict[Any, str] = {}
@@ -146,8 +148,11 @@ class _Writer:
 
     def store(self, name: str, symbol: Symbol) -> None:
         value, kind = self.value(symbol.index), symbol.kind
-        if name in self.columns and symbol.node.op == "input" and symbol.node.value == name:
+        old = self.inputs.get(name)
+        if old == symbol.index:
             return
+        if old is not None:
+            self.value(old)  # who else reads it reads what was there before
         where, stored = self.place(name)
         if kind == "b":
             value = self.line(f"zext {self.vector('b')} {value} to <{LANES} x i8>")
@@ -212,7 +217,7 @@ class _Writer:
         return f"splat ({scalar} 0x{exact.view(np.uint64):016X})"
 
     def load(self, name: str, kind: str) -> str:
-        if name in self.uniform:
+        if name in self.alike:
             number = list(self.columns).index(name)
             loaded = self.line(f"load {self.columns[name]}, ptr %at.{number}")
             return self.spread(loaded, kind)

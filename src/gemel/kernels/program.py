@@ -8,13 +8,17 @@ name of an input replaces it: that is how a state is carried, and how it is upda
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from gemel.kernels.expression import Graph, Node, evaluate, live
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Program:
             nodes,
             tuple((key, number[symbol.index]) for key, symbol in symbols.items()),
             tuple(used.items()),
-            frozenset(uniform) & set(used),
+            frozenset(uniform) & (set(used) - set(symbols)),
         )
 
     @property
@@ -90,3 +94,17 @@ class Program:
         roots = [index for _, index in self.outputs]
         values = evaluate(graph, roots, inputs | {"step": step}, real=real)
         return {name: value for (name, _), value in zip(self.outputs, values, strict=True)}
+
+
+def once(make: Callable[P, T]) -> Callable[P, T]:
+    """Traced and compiled once for the same kernel and choices, and remembered."""
+    made: dict[Any, T] = {}
+
+    @wraps(make)
+    def remembered(*args: P.args, **choices: P.kwargs) -> T:
+        key = (args, tuple(sorted(choices.items())))
+        if key not in made:
+            made[key] = make(*args, **choices)
+        return made[key]
+
+    return remembered
