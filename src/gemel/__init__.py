@@ -20,9 +20,11 @@ from gemel.errors import (
     explain,
 )
 from gemel.kernels.base import Kernel, parameter, sensor, signal, state
+from gemel.kernels.tables import interp2
 
 if TYPE_CHECKING:
     from gemel.dataset import Dataset, open
+    from gemel.fleet import Fleet
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Conflict",
     "Dataset",
     "Denied",
+    "Fleet",
     "GemelError",
     "Invalid",
     "Kernel",
@@ -37,6 +40,7 @@ __all__ = [
     "Unavailable",
     "__version__",
     "explain",
+    "interp2",
     "open",
     "parameter",
     "sensor",
@@ -46,7 +50,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`open` and `Dataset` bring the stores' libraries along: loaded when first asked for."""
+    """`open` brings the stores' libraries along and `Fleet` LLVM: loaded when first asked for."""
     if name in ("Dataset", "open"):
         return getattr(importlib.import_module("gemel.dataset"), name)
+    if name == "Fleet":
+        return importlib.import_module("gemel.fleet").Fleet
     raise AttributeError(f"module 'gemel' has no attribute '{name}'")

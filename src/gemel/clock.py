@@ -11,6 +11,7 @@ Never   is read by the pure packages: they are handed instants.
 import re
 import threading
 import time
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,8 @@ import numpy as np
 from gemel.errors import Invalid
 
 SECOND = 1_000_000_000
+Instant = str | int | datetime
+"""ISO 8601 with a zone, int64 ns UTC, or a datetime with a zone."""
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
@@ -100,6 +103,13 @@ def parse_instant(text: str) -> int:
         sign = -1 if zone[0] == "-" else 1
         instant -= sign * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60) * SECOND
     return instant
+
+
+def nanoseconds(when: Instant) -> int:
+    """An instant in any of its forms → int64 ns UTC. Raises Invalid `time.unreadable`."""
+    if isinstance(when, int | np.integer):
+        return int(when)
+    return parse_instant(when.isoformat() if isinstance(when, datetime) else when)
 
 
 def format_instant(instant: int) -> str:

@@ -13,7 +13,6 @@ Never   writes, and never needs the lease: a plant may be read while it runs.
 import html
 import importlib
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +23,7 @@ import sqlalchemy as sa
 from deltalake import DeltaTable
 from sqlalchemy.exc import SQLAlchemyError
 
-from gemel.clock import format_instant, parse_instant
+from gemel.clock import Instant, format_instant, nanoseconds
 from gemel.connect.files import read_table
 from gemel.connect.mqtt import listen
 from gemel.connect.tables import read_rows
@@ -32,9 +31,6 @@ from gemel.errors import Invalid, NotFound, Unavailable
 from gemel.records import Batch
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger, engine
-
-Instant = str | int | datetime
-"""ISO 8601 with a zone, int64 ns UTC, or a datetime with a zone."""
 
 _UTC = pa.timestamp("ns", "UTC")
 _INSTANTS = ("instant", "received_at", "known_at", "closed_at")
@@ -399,9 +395,7 @@ def _several(words: Sequence[str] | str | None) -> Sequence[str] | None:
 
 
 def _instant(when: Instant | None) -> int | None:
-    if when is None or isinstance(when, int):
-        return when
-    return parse_instant(when.isoformat() if isinstance(when, datetime) else when)
+    return None if when is None else nanoseconds(when)
 
 
 def _some(words: list[str]) -> str:

@@ -5,6 +5,9 @@ Never   keeps a state: no order of calls, no cut of the fleet changes a draw.
 
 Key = (seed, twin key, path, step since the fork, draw). So two plans tried on the same twin share
 their draws (common random numbers), and their difference is not blurred by luck.
+
+One 64-bit word makes two normal numbers (Box–Muller): its halves are two uniforms, draws 2k and
+2k + 1 are the cosine and the sine. 64 words a step, so at most 128 draws.
 """
 
 import hashlib
@@ -13,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gemel.kernels.expression import MEANING, Graph, Symbol
 from gemel.records import Floats
 
 Keys = NDArray[np.uint64]
+MOST = 128  # draws of one step
 
 
 def twin_key(twin: str) -> int:
@@ -39,21 +44,27 @@ def lane_keys(seed: int, twins: Keys, paths: int) -> Keys:
     return mixed
 
 
+def normal(graph: Graph, key: Symbol, draw: int) -> Any:
+    """One standard normal number of this step, traced."""
+    word = graph.add("word", (key.index,), "k", draw // 2)
+    high, low = graph.add("high", (word.index,), "f"), graph.add("low", (word.index,), "f")
+    turn = graph.add("sin_turns" if draw % 2 else "cos_turns", (low.index,), "f")
+    return np.sqrt(-2.0 * np.log(high)) * turn
+
+
+def uniform(graph: Graph, key: Symbol, draw: int) -> Symbol:
+    """One uniform number in (0, 1] of this step, traced; it shares its word with `normal`."""
+    word = graph.add("word", (key.index,), "k", draw // 2)
+    return graph.add("low" if draw % 2 else "high", (word.index,), "f")
+
+
 def normals(lanes: Keys, step: int, draw: int) -> Floats:
-    """Standard normal numbers, one a lane, for (step, draw): Box–Muller on two uniforms.
+    """Standard normal numbers, one a lane, for (step, draw), by NumPy.
 
     >>> lanes = lane_keys(7, np.array([1, 2], np.uint64), 3)
     >>> bool((normals(lanes, 4, 0) == normals(lanes, 4, 0)).all())
     True
     """
-    with np.errstate(over="ignore"):
-        counter = np.uint64((step * 64 + draw) % 2**63)
-        first = _mix(lanes + counter * np.uint64(0x9E3779B97F4A7C15))
-        second = _mix(first + np.uint64(0x632BE59BD9B4E019))
-    radius = np.sqrt(-2.0 * np.log(_uniform(first)))
-    return np.asarray(radius * np.cos(2.0 * np.pi * _uniform(second)))
-
-
-def _uniform(bits: Keys) -> Any:
-    """(0, 1], never 0, so that its logarithm is finite."""
-    return ((bits >> np.uint64(11)).astype(np.float64) + 1.0) * 2.0**-53
+    word = MEANING["word"](lanes, np.uint64(step * 64 + draw // 2))
+    turn = MEANING["sin_turns" if draw % 2 else "cos_turns"](MEANING["low"](word))
+    return np.asarray(np.sqrt(-2.0 * np.log(MEANING["high"](word))) * turn)

@@ -245,14 +245,13 @@ class _Writer:
             return self.line(f"fpext {self.vector('f')} {names[0]} to {self.vector('d')}")
         return self.line(f"fptrunc {self.vector('d')} {names[0]} to {self.vector('f')}")
 
-    def _scale(self, kind: str, names: list[str], value: Any) -> str:
+    def _power2(self, kind: str, names: list[str], value: Any) -> str:
         whole, shift, bias = self.bits(kind)
         type_ = self.vector(kind)
-        n = self.line(f"fptosi {type_} {names[1]} to {whole}")
+        n = self.line(f"fptosi {type_} {names[0]} to {whole}")
         n = self.line(f"add {whole} {n}, {self.splat(kind, bias)}")
         n = self.line(f"shl {whole} {n}, {self.splat(kind, shift)}")
-        factor = self.line(f"bitcast {whole} {n} to {type_}")
-        return self.line(f"fmul {type_} {names[0]}, {factor}")
+        return self.line(f"bitcast {whole} {n} to {type_}")
 
     def _exponent(self, kind: str, names: list[str], value: Any) -> str:
         whole, shift, bias = self.bits(kind)

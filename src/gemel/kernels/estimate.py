@@ -6,7 +6,6 @@ Never   lets a NaN in: a missing reading is a mask, and a row without inputs doe
 The mathematics is one asset's, in `kernels/filters.py`; here are all rows of a fleet.
 """
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from gemel.clock import SECOND
 from gemel.kernels import filters, pace
 from gemel.kernels.base import Kernel
 from gemel.kernels.native import Native, padded, shared
+from gemel.kernels.program import once
 from gemel.records import Bools, Estimate, Floats, Instants
 
 STALE = 10.0  # process noise of a row whose inputs are stale, in variances
@@ -59,7 +59,7 @@ def update(
     lanes = padded(count)
     begun = last.instant > 0
     unit, diagonal = factored(last.cov)
-    columns = {name: np.zeros(lanes, kind) for name, kind in native.columns.items()}
+    columns: dict[str, Any] = {n: np.zeros(lanes, kind) for n, kind in native.columns.items()}
     _fill(columns, "x", layout.states, last.mean)
     _fill(columns, "D", layout.states, diagonal)
     _fill(columns, "u", layout.inputs, u)
@@ -96,13 +96,13 @@ def update(
     )
 
 
-@lru_cache(maxsize=256)
+@once
 def compiled(kernel: type[Kernel]) -> Native:
     """The filter that the flow runs: with evidence, in float64."""
     return Native(filters.ekf(kernel, evidence=True), "d")
 
 
-@lru_cache(maxsize=256)
+@once
 def _rates(kernel: type[Kernel]) -> Native | None:
     program = pace.rates(kernel)
     return Native(program, "d") if program else None
@@ -129,7 +129,9 @@ def factored(cov: Floats) -> tuple[Floats, Floats]:
     diagonal = np.zeros(left.shape[:-1])
     for j in reversed(range(count)):
         d = np.maximum(left[:, j, j], 0.0)
-        column = np.where(d[:, None] > 0.0, left[:, :j, j] / np.where(d > 0.0, d, 1.0)[:, None], 0.0)
+        column = np.where(
+            d[:, None] > 0.0, left[:, :j, j] / np.where(d > 0.0, d, 1.0)[:, None], 0.0
+        )
         unit[:, :j, j], unit[:, j, j], diagonal[:, j] = column, 1.0, d
         left[:, :j, :j] -= column[:, :, None] * column[:, None, :] * d[:, None, None]
     return unit, diagonal
@@ -144,7 +146,7 @@ def covariance(columns: dict[str, Any], names: list[str], count: int) -> Floats:
         for i, a in enumerate(names[:j]):
             unit[:, i, j] = columns[f"U.{a}.{b}"][:count]
     diagonal = np.stack([columns[f"D.{a}"][:count] for a in names], -1) if size else unit[:, 0]
-    return np.einsum("aij,aj,akj->aik", unit, diagonal, unit, optimize=False)
+    return np.asarray(np.einsum("aij,aj,akj->aik", unit, diagonal, unit))
 
 
 def elapsed(since: Instants, instant: int, rows: Bools) -> Floats:

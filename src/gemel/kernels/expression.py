@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gemel.errors import Invalid
-from gemel.kernels.blame import refusal
+from gemel.kernels.blame import BY_NAME, Traced, refusal
 
 MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0x9E3779B97F4A7C15)  # SplitMix64
 
@@ -81,7 +80,7 @@ class Graph:
         )
 
 
-class Symbol(NDArrayOperatorsMixin):
+class Symbol(Traced):
     """One traced number.
 
     >>> x = Graph().input("x")
@@ -109,12 +108,13 @@ class Symbol(NDArrayOperatorsMixin):
         return node.value if node.op == "constant" else None
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = UFUNCS.get(ufunc)
-        if method != "__call__" or kwargs or name is None:
-            raise refusal(f"np.{ufunc.__name__} cannot be traced")
         if any(type(item).__name__ == "Dual" for item in inputs):
             return NotImplemented
-        return apply(self.graph, name, *inputs)
+        if method != "__call__" or kwargs or ufunc not in UFUNCS.keys() | COMPOSED.keys():
+            raise refusal(f"np.{ufunc.__name__} cannot be traced")
+        if ufunc in COMPOSED:
+            return COMPOSED[ufunc](*(self.graph.symbol(item) for item in inputs))
+        return apply(self.graph, UFUNCS[ufunc], *inputs)
 
     def __array_function__(
         self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -127,19 +127,7 @@ class Symbol(NDArrayOperatorsMixin):
             return interp(*args)
         if function is np.clip and len(args) == 3:
             return np.minimum(np.maximum(args[0], args[1]), args[2])
-        raise refusal(f"np.{getattr(function, '__name__', function)} cannot be traced")
-
-    def __bool__(self) -> bool:
-        raise refusal(
-            "a Python `if`, `and`, `or`, `max` or chained comparison looks at one number, "
-            "and this is a whole fleet",
-            "write np.where(condition, a, b), np.maximum(a, b) or (a < x) & (x < b)",
-        )
-
-    def __float__(self) -> float:
-        raise refusal("math functions take one number, and this is a whole fleet")
-
-    __int__ = __index__ = __float__
+        raise refusal(f"np.{function.__name__} cannot be traced so", BY_NAME)
 
     def __repr__(self) -> str:
         return f"Symbol({self.node.op}, node {self.index})"
@@ -147,29 +135,42 @@ class Symbol(NDArrayOperatorsMixin):
 
 UFUNCS: dict[np.ufunc, str] = {
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div", np.power: "pow",
-    np.float_power: "pow", np.negative: "neg", np.positive: "same", np.exp: "exp",
-    np.expm1: "expm1", np.log: "log", np.log1p: "log1p", np.log10: "log10", np.sqrt: "sqrt",
-    np.square: "square", np.reciprocal: "reciprocal", np.sin: "sin", np.cos: "cos",
-    np.tan: "tan", np.tanh: "tanh", np.arctan2: "atan2", np.arctan: "atan",
-    np.hypot: "hypot", np.absolute: "abs", np.fabs: "abs", np.maximum: "max",
-    np.minimum: "min", np.fmax: "max", np.fmin: "min", np.floor: "floor", np.ceil: "ceil",
-    np.sign: "sign", np.greater: "gt", np.greater_equal: "ge", np.less: "lt",
+    np.negative: "neg", np.exp: "exp", np.expm1: "expm1", np.log: "log", np.log1p: "log1p",
+    np.sqrt: "sqrt", np.sin: "sin", np.cos: "cos", np.tan: "tan", np.tanh: "tanh",
+    np.arctan2: "atan2", np.absolute: "abs", np.maximum: "max", np.minimum: "min",
+    np.floor: "floor", np.greater: "gt", np.greater_equal: "ge", np.less: "lt",
     np.less_equal: "le", np.equal: "eq", np.not_equal: "ne", np.logical_and: "and",
     np.logical_or: "or", np.logical_not: "not", np.bitwise_and: "and", np.bitwise_or: "or",
     np.invert: "not",
 }  # fmt: skip
 
-COMPARISONS = {"gt": "lt", "ge": "le", "lt": "lt", "le": "le", "eq": "eq", "ne": "ne"}
-_COMPOSED: dict[str, Any] = {
-    "same": lambda x: x,
-    "square": lambda x: x * x,
-    "reciprocal": lambda x: 1.0 / x,
-    "log10": lambda x: np.log(x) * 0.4342944819032518,
-    "atan": lambda x: np.arctan2(x, 1.0),
-    "hypot": lambda x, y: np.sqrt(x * x + y * y),
-    "ceil": lambda x: -np.floor(-x),
-    "sign": lambda x: np.where(x > 0, 1.0, np.where(x < 0, -1.0, 0.0)),
+COMPOSED: dict[np.ufunc, Any] = {  # by others, for symbols and duals alike
+    np.positive: lambda x: x,
+    np.square: lambda x: x * x,
+    np.reciprocal: lambda x: 1.0 / x,
+    np.float_power: lambda x, y: x**y,
+    np.fabs: lambda x: abs(x),
+    np.fmax: lambda x, y: np.maximum(x, y),
+    np.fmin: lambda x, y: np.minimum(x, y),
+    np.ceil: lambda x: -np.floor(-x),
+    np.sign: lambda x: np.where(x > 0, 1.0, np.where(x < 0, -1.0, 0.0)),
+    np.floor_divide: lambda x, y: np.floor(x / y),
+    np.remainder: lambda x, y: x - y * np.floor(x / y),
+    np.log10: lambda x: np.log(x) * 0.4342944819032518,
+    np.log2: lambda x: np.log(x) * 1.4426950408889634,
+    np.exp2: lambda x: np.exp(x * 0.6931471805599453),
+    np.sinh: lambda x: 0.5 * (np.expm1(x) - np.expm1(-x)),
+    np.cosh: lambda x: 0.5 * (np.exp(x) + np.exp(-x)),
+    np.arctan: lambda x: np.arctan2(x, 1.0),
+    np.arcsin: lambda x: np.arctan2(x, np.sqrt((1.0 - x) * (1.0 + x))),
+    np.arccos: lambda x: np.arctan2(np.sqrt((1.0 - x) * (1.0 + x)), x),
+    np.hypot: lambda x, y: np.sqrt(x * x + y * y),
+    np.deg2rad: lambda x: x * 0.017453292519943295,
+    np.rad2deg: lambda x: x * 57.29577951308232,
 }
+COMPOSED |= {np.radians: COMPOSED[np.deg2rad], np.degrees: COMPOSED[np.rad2deg]}
+
+COMPARISONS = {"gt": "lt", "ge": "le", "lt": "lt", "le": "le", "eq": "eq", "ne": "ne"}
 
 
 def apply(graph: Graph, op: str, *items: Any) -> Any:
@@ -178,11 +179,11 @@ def apply(graph: Graph, op: str, *items: Any) -> Any:
     Raises `kernel.not_traceable`, with the author's line, when an operand cannot be one.
     """
     args = [graph.symbol(item) for item in items]
-    if op in _COMPOSED:
-        return _COMPOSED[op](*args)
     if op in ("gt", "ge"):
         args.reverse()
     op = COMPARISONS.get(op, op)
+    if op == "where" and args[0].kind != "b":
+        args[0] = graph.symbol(args[0] != 0.0)
     if op in ("and", "or", "not") and any(a.kind != "b" for a in args):
         raise refusal("& | ~ join truths, and this is a number", "compare first: (x > 0) & (x < 1)")
     known = [a.known for a in args]
@@ -387,9 +388,9 @@ def note_outside(x: Any, points: Any) -> None:
 def interp(x: Any, points: Any, values: Any) -> Any:
     """A 1-D table, clamped outside: np.interp, for traced values too.
 
-    Raises `kernel.table` when its points do not rise.
+    Raises `kernel.table` as `check_table` does.
     """
-    points, values = check_table(points, len(np.asarray(values))), np.asarray(values, float)
+    points, values = check_table([points], values)
     note_outside(x, points)
     at: Any = np.minimum(np.maximum(x, points[0]), points[-1])
     k = locate(at, points)
@@ -397,17 +398,20 @@ def interp(x: Any, points: Any, values: Any) -> Any:
     return pick(values[:-1], k) + pick(slope, k) * (at - pick(points[:-1], k))
 
 
-def check_table(points: Any, length: int) -> Any:
-    """The points of a table as an array.
+def check_table(axes: list[Any], values: Any) -> list[Any]:
+    """The points of each axis of a table, and its values, as arrays.
 
-    Raises `kernel.table` when they do not rise, or are not as many as the values.
+    Raises `kernel.table` when points do not rise, or are not as many as the values.
     """
-    points = np.asarray(points, float)
-    if points.ndim != 1 or len(points) < 2 or not (np.diff(points) > 0).all():
-        raise refusal("a table's points must rise", "sort them and drop repeated ones")
-    if len(points) != length:
-        raise refusal(f"a table has {len(points)} points and {length} values")
-    return points
+    *grids, values = (np.asarray(part, float) for part in (*axes, values))
+    if any(g.ndim != 1 or len(g) < 2 or not (np.diff(g) > 0).all() for g in grids):
+        mend = "sort them and drop repeated ones"
+        raise refusal("a table needs two points or more, and they must rise", mend, "kernel.table")
+    wanted = tuple(len(g) for g in grids)
+    if values.shape != wanted or not np.isfinite(values).all():
+        what = f"a table over {wanted} points has values {values.shape}, or not all are numbers"
+        raise refusal(what, "give one finite value for every point", "kernel.table")
+    return [*grids, values]
 
 
 # ---- meaning -------------------------------------------------------------------------------------
@@ -439,6 +443,8 @@ MEANING: dict[str, Any] = {
     "min": lambda a, b: np.where(np.less(a, b), a, b),
     "lt": np.less, "le": np.less_equal, "eq": np.equal, "ne": np.not_equal,
     "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "where": np.where,
+    "sin_turns": lambda x: np.sin(2.0 * np.pi * x),
+    "cos_turns": lambda x: np.cos(2.0 * np.pi * x),
     "high": _high, "low": _low, "word": _mixed,
 }  # fmt: skip
 _PRIMITIVE = {"word", "high", "low"}  # of words: never folded

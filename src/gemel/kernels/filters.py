@@ -117,14 +117,16 @@ def correct(
     return [a + k * step for a, k in zip(x, gain, strict=True)], Factors(unit, diagonal), alpha
 
 
-def ekf(kernel: type[Kernel], *, evidence: bool = False) -> Program:
+def ekf(kernel: type[Kernel], *, evidence: bool = False, track: bool = False) -> Program:
     """One update of the extended filter; see `_update` for what goes in and out."""
-    return _update(kernel(), _extended_predict, _extended_sense, "ekf", evidence)
+    told = (_EVIDENCE if evidence else "") + (_TRACK if track else "")
+    return _update(kernel(), _extended_predict, _extended_sense, "ekf", told)
 
 
-def ukf(kernel: type[Kernel], *, evidence: bool = False) -> Program:
+def ukf(kernel: type[Kernel], *, evidence: bool = False, track: bool = False) -> Program:
     """One update of the unscented filter: no derivatives, for physics that bends within P."""
-    return _update(kernel(), _unscented_predict, _unscented_sense, "ukf", evidence)
+    told = (_EVIDENCE if evidence else "") + (_TRACK if track else "")
+    return _update(kernel(), _unscented_predict, _unscented_sense, "ukf", told)
 
 
 def columns_of(kernel: type[Kernel]) -> dict[str, str]:
@@ -167,7 +169,10 @@ class _Asset:
     wide: str
 
 
-def _update(kernel: Kernel, predict: Any, sense: Any, name: str, evidence: bool) -> Program:
+_EVIDENCE, _TRACK = "evidence ", "track "
+
+
+def _update(kernel: Kernel, predict: Any, sense: Any, name: str, also: str) -> Program:
     """The program of one update.
 
     in   x.*, U.*.*, D.*    belief          u.*, p.*   inputs, parameters
@@ -178,78 +183,98 @@ def _update(kernel: Kernel, predict: Any, sense: Any, name: str, evidence: bool)
          inflate factor on the process noise (stale inputs)
          nis, score         what they were
     out  the belief, nis, score, in place; with evidence also foreseen.*, innovation.*,
-         innovation_var.*, outside
+         innovation_var.*, outside; with track mean.* and std.* of the states
     """
     cls = type(kernel)
     graph = Graph()
     at: dict[str, Any] = {key: graph.input(key, kind) for key, kind in columns_of(cls).items()}
-    layout = cls.layout
-    states, sensors = list(layout.states), list(layout.outputs)
-    asset = _Asset(
-        kernel,
-        [at[f"x.{s}"] for s in states],
-        Factors(
-            [[at[f"U.{a}.{b}"] if i < j else 0.0 for j, b in enumerate(states)]
-             for i, a in enumerate(states)],
-            [at[f"D.{s}"] for s in states],
-        ),
-        [at[f"u.{s}"] for s in layout.inputs],
-        [at[f"p.{s}"] for s in layout.parameters],
-        belief_kind(cls),
-    )  # fmt: skip
+    asset = _asset(kernel, at)
     active, last = at["part"] < at["parts"], at["part"] + 1.0 >= at["parts"]
-    begun = at["dt"] >= 0.0
-    x, p = _predicted(asset, predict, at, begun)
-    foreseen, rows, doubt = sense(asset, x, p)
-    corrected, factors = x, p
-    nis: Any = 0.0
-    count: Any = 0.0
-    told: dict[str, Any] = {}
-    for k, sensor in enumerate(sensors):
-        noise = layout.outputs[sensor].noise ** 2 + doubt[k]
-        seen = at[f"seen.{sensor}"] & last & active & (np.abs(foreseen[k]) < ANY)
-        moved = [_narrowed(a - b) for a, b in zip(corrected, x, strict=True)]
-        plain = at[f"y.{sensor}"] - foreseen[k]
-        innovation = plain - _dot(zip(rows[k], moved, strict=True))
-        f = factors.times([widen(h, asset.wide) for h in rows[k]])
-        if evidence:
-            spread = _dot((a * a, d) for a, d in zip(p.times(rows[k]), p.diagonal, strict=True))
-            told[f"foreseen.{sensor}"] = foreseen[k]
-            told[f"innovation.{sensor}"] = np.where(seen, plain, 0.0)
-            told[f"innovation_var.{sensor}"] = spread + noise
-        corrected, factors, spread = correct(corrected, factors, f, innovation, noise, seen)
-        nis = nis + np.where(seen, innovation * innovation / spread, 0.0)
-        count = count + np.where(seen, 1.0, 0.0)
-    new = {f"x.{s}": value for s, value in zip(states, corrected, strict=True)}
-    new |= {f"D.{s}": d for s, d in zip(states, factors.diagonal, strict=True)}
-    new |= {
-        f"U.{a}.{b}": factors.unit[i][j]
-        for j, b in enumerate(states) for i, a in enumerate(states[:j])
-    }  # fmt: skip
-    first, start = _beginning(asset)
-    whole = sum((np.abs(new[f"{kind}.{s}"]) for s in states for kind in "xD"), 0.0) < ANY
-    for s, value, variance in zip(states, first, start.diagonal, strict=True):
-        new[f"x.{s}"] = np.where(whole, new[f"x.{s}"], value)
-        new[f"D.{s}"] = np.where(whole, new[f"D.{s}"], variance)
-    for key in new:
-        if key.startswith("U."):
-            new[key] = np.where(whole, new[key], 0.0)
-    nis = np.where(whole, _narrowed(nis), LOST)
-    drift = SCORE * (nis / np.maximum(count, 1.0) - at["score"])
+    x, p = _predicted(asset, predict, at, at["dt"] >= 0.0)
+    taken = _take_in(asset, x, p, sense(asset, x, p), at, active & last)
+    new, whole = _whole_or_anew(asset, taken)
+    nis = np.where(whole, _narrowed(taken.nis), LOST)
+    drift = SCORE * (nis / np.maximum(taken.count, 1.0) - at["score"])
     new["nis"] = nis
-    new["score"] = at["score"] + np.where((count > 0) & last, drift, 0.0)
-    new |= told
-    if evidence:
-        new["outside"] = _outside(graph)
+    new["score"] = at["score"] + np.where((taken.count > 0) & last, drift, 0.0)
+    if _EVIDENCE in also:
+        new |= taken.told | {"outside": _outside(graph)}
+    if _TRACK in also:
+        new |= _tracked(list(cls.layout.states), new)
     outputs = {
         key: np.where(active, value, at[key]) if key in at else value for key, value in new.items()
     }
     return Program.of(f"{cls.__name__}.{name}", graph, outputs, columns_of(cls))
 
 
-def _predicted(
-    asset: _Asset, predict: Any, at: dict[str, Any], begun: Any
-) -> tuple[Row, Factors]:
+def _asset(kernel: Kernel, at: dict[str, Any]) -> _Asset:
+    """The symbols of one asset, sorted."""
+    layout = type(kernel).layout
+    states = list(layout.states)
+    unit = [
+        [at[f"U.{a}.{b}"] if i < j else 0.0 for j, b in enumerate(states)]
+        for i, a in enumerate(states)
+    ]
+    return _Asset(
+        kernel,
+        [at[f"x.{s}"] for s in states],
+        Factors(unit, [at[f"D.{s}"] for s in states]),
+        [at[f"u.{s}"] for s in layout.inputs],
+        [at[f"p.{s}"] for s in layout.parameters],
+        belief_kind(type(kernel)),
+    )
+
+
+@dataclass
+class _Taken:
+    """The belief after the readings, their NIS and number, and what was told of each."""
+
+    x: Row
+    p: Factors
+    nis: Any
+    count: Any
+    told: dict[str, Any]
+
+
+def _take_in(
+    asset: _Asset, x: Row, p: Factors, sensed: tuple[Row, list[Row], Row], at: Any, now: Any
+) -> _Taken:
+    """Sensor after sensor; `sensed`: readings foreseen, H, and doubt beyond the sensor's own."""
+    taken = _Taken(x, p, 0.0, 0.0, {})
+    sensors = type(asset.kernel).layout.outputs
+    for (sensor, item), foreseen, h, doubt in zip(sensors.items(), *sensed, strict=True):
+        noise = item.noise**2 + doubt
+        seen = at[f"seen.{sensor}"] & now & (np.abs(foreseen) < ANY)
+        moved = [_narrowed(a - b) for a, b in zip(taken.x, x, strict=True)]
+        plain = at[f"y.{sensor}"] - foreseen
+        innovation = plain - _dot(zip(h, moved, strict=True))
+        spread = _dot((f * f, d) for f, d in zip(p.times(h), p.diagonal, strict=True))
+        taken.told[f"foreseen.{sensor}"] = foreseen
+        taken.told[f"innovation.{sensor}"] = np.where(seen, plain, 0.0)
+        taken.told[f"innovation_var.{sensor}"] = spread + noise
+        f = taken.p.times([widen(part, asset.wide) for part in h])
+        taken.x, taken.p, variance = correct(taken.x, taken.p, f, innovation, noise, seen)
+        taken.nis = taken.nis + np.where(seen, innovation * innovation / variance, 0.0)
+        taken.count = taken.count + np.where(seen, 1.0, 0.0)
+    return taken
+
+
+def _whole_or_anew(asset: _Asset, taken: _Taken) -> tuple[dict[str, Any], Any]:
+    """The belief by column, begun anew where its numbers are not finite; and where they are."""
+    states = list(type(asset.kernel).layout.states)
+    first, start = _beginning(asset)
+    total = sum((np.abs(v) for v in (*taken.x, *taken.p.diagonal)), 0.0)
+    whole = total < ANY
+    new: dict[str, Any] = {}
+    for j, b in enumerate(states):
+        new[f"x.{b}"] = np.where(whole, taken.x[j], first[j])
+        new[f"D.{b}"] = np.where(whole, taken.p.diagonal[j], start.diagonal[j])
+        for i, a in enumerate(states[:j]):
+            new[f"U.{a}.{b}"] = np.where(whole, taken.p.unit[i][j], 0.0)
+    return new, whole
+
+
+def _predicted(asset: _Asset, predict: Any, at: dict[str, Any], begun: Any) -> tuple[Row, Factors]:
     """The belief before the readings: moved, or begun."""
     states = type(asset.kernel).layout.states.values()
     silent = at["dt"] > silence(type(asset.kernel))
@@ -392,6 +417,16 @@ def _dot(pairs: Any) -> Any:
     for a, b in pairs:
         total = total + a * b
     return total
+
+
+def _tracked(states: list[str], belief: dict[str, Any]) -> dict[str, Any]:
+    """mean and std of every state, for a history."""
+    told = {}
+    for i, a in enumerate(states):
+        further = ((belief[f"U.{a}.{b}"], b) for b in states[i + 1 :])
+        variance = belief[f"D.{a}"] + _dot((u * u, belief[f"D.{b}"]) for u, b in further)
+        told[f"mean.{a}"], told[f"std.{a}"] = belief[f"x.{a}"], np.sqrt(variance)
+    return told
 
 
 def _outside(graph: Graph) -> Any:

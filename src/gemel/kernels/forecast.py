@@ -7,18 +7,44 @@ Each path draws its start from the estimate N(x, P), its parameters from their f
 process noise on the way. A limit is reached when its margin first falls to 0; a path that
 does not get there before the horizon is censored, and counted as such.
 Source for the form of the answer: ISO 13381-1.
+
+Paths are lanes, and time runs inside the compiled loop: nothing is kept of a path but where it
+stands and when it crossed. The draws are those of `kernels/draws.py`, made where they are used.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gemel.kernels import lanes
+from gemel.kernels import lanes, pace
 from gemel.kernels.base import Kernel
-from gemel.kernels.draws import Keys, lane_keys, normals
+from gemel.kernels.draws import Keys, lane_keys, normal
+from gemel.kernels.expression import Graph, widen
+from gemel.kernels.native import Native, padded
+from gemel.kernels.program import Program, once
 from gemel.records import Floats, Rul
 
 QUANTILES = (0.05, 0.5, 0.95)
+PIECE = 4096  # lanes of one job of one row
+
+
+class Engine(Protocol):
+    """Who does independent jobs: `engines/local.py` with threads, or `InOrder`."""
+
+    def all(self, jobs: list[Callable[[], Any]]) -> None:
+        """Do all jobs."""
+
+
+class InOrder:
+    """The thread that asks."""
+
+    def all(self, jobs: list[Callable[[], Any]]) -> None:
+        """One after the other."""
+        for job in jobs:
+            job()
 
 
 @dataclass(frozen=True)
@@ -64,61 +90,193 @@ def foresee(
     seed: int,
     paths: int,
     scenario: str,
+    engine: Engine | None = None,
 ) -> Foreseen:
     """Run every row `paths` times over inputs (K, A, U), `dt` seconds a step.
 
     mean (A,X) · cov (A,X,X) · p (A,P) · p_cov (A,P,P), in log where the scale is log
     keys (A,) twin keys: they, the seed, the path and the step make every draw
+    engine: whose threads run the rows
     """
-    rows, steps = len(mean), len(inputs)
-    streams = lane_keys(seed, keys, paths)
-    x, parameters = _start(kernel, mean, cov, p, p_cov, streams, paths)
-    noise = [item.noise * np.sqrt(dt) for item in kernel.layout.states.values()]
-    modes: list[str] = []
-    passage = np.zeros((0, 0))
-    for k in range(steps):
-        u = [np.repeat(column, paths) for column in lanes.columns(inputs[k])]
-        x = lanes.advance(kernel, x, u, parameters, dt)
-        x = [
-            a + size * normals(streams, k + 1, draw) if size else a
-            for draw, (a, size) in enumerate(zip(x, noise, strict=True))
+    cls = type(kernel)
+    modes = margins(cls)
+    rows, width = len(mean), padded(paths)
+    start, path = programs(cls)
+    fixed = _start_columns(cls, mean, cov, p, p_cov)
+    parts = _parts(cls, mean, inputs, p, dt)
+    given = np.repeat(inputs, parts, axis=0) if parts > 1 else inputs
+    h = dt / parts
+    streams = np.zeros((rows, width), np.uint64)
+    streams[:, :paths] = lane_keys(seed, keys, paths).reshape(rows, paths)
+    total = rows * width
+    lane: dict[str, Any] = {name: np.zeros(total, kind) for name, kind in path.columns.items()
+            if name not in path.program.uniform} | {"key": streams.reshape(-1)}  # fmt: skip
+    for name in lane:
+        if name.startswith("passage."):
+            lane[name][:] = np.inf
+    moving = _input_columns(cls, given, h)
+    begin = _Rows(start, lane, fixed, total)
+    go_on = _Rows(path, lane, moving, total)
+    steps = (1, len(given) + 1)
+
+    def job(row: int, low: int, high: int) -> Callable[[], None]:
+        def run() -> None:
+            start.run(begin.table(row), low, high)
+            path.run(go_on.table(row), low, high, steps=steps)
+
+        return run
+
+    if len(given):
+        (engine or InOrder()).all(
+            [
+                job(row, row * width + low, row * width + min(low + PIECE, width))
+                for row in range(rows)
+                for low in range(0, width, PIECE)
+            ]
+        )
+    passage = np.full((rows, paths, len(modes)), np.inf)
+    for m, mode in enumerate(modes):
+        passage[:, :, m] = lane[f"passage.{mode}"].reshape(rows, width)[:, :paths]
+    return Foreseen(modes, passage, dt * len(inputs), scenario)
+
+
+class _Rows:
+    """The table of a program whose uniform columns are each row's own: (A, K) or (A, 1)."""
+
+    def __init__(
+        self, native: Native, lane: dict[str, Any], own: dict[str, NDArray[Any]], lanes: int
+    ) -> None:
+        self._held = own  # the addresses must stay good
+        first = {name: column[0][:, None] for name, column in own.items()}
+        self._first = native.table(lane | first, lanes)
+        self._skip = np.array([own[n].strides[0] if n in own else 0 for n in native.columns])
+
+    def table(self, row: int) -> NDArray[np.int64]:
+        table = self._first.copy()
+        table[:, 0] += row * self._skip
+        return table
+
+
+@once
+def margins(kernel: type[Kernel]) -> list[str]:
+    """The failure modes that `limits` tells, in order."""
+    layout, graph = kernel.layout, Graph()
+    x = [graph.input(f"x.{name}") for name in layout.states]
+    u = [graph.input(f"u.{name}") for name in layout.inputs]
+    p = [graph.input(f"p.{name}") for name in layout.parameters]
+    return list(lanes.limits(kernel(), x, u, p))
+
+
+@once
+def programs(kernel: type[Kernel]) -> tuple[Native, Native]:
+    """What begins a path, and what moves it one step on: compiled."""
+    return Native(_start(kernel)), Native(_path(kernel))
+
+
+def _start(kernel: type[Kernel]) -> Program:
+    """x = mean + √P z, and parameters p e^{√P_p z} (log) or p + √P_p z, within their bounds.
+
+    z: draws 0, 1 … of step 0, states first
+    """
+    layout, graph = kernel.layout, Graph()
+    key = graph.input("key", "k")
+    kinds = _kinds(kernel)
+    states, parameters = list(layout.states), list(layout.parameters)
+
+    def drawn(part: str, names: list[str], first: int) -> list[Any]:
+        z = [normal(graph, key, first + k) for k in range(len(names))]
+        return [
+            sum((graph.input(f"{part}.{a}.{b}") * z[j] for j, b in enumerate(names)), 0.0)
+            for a in names
         ]
-        margins = lanes.limits(kernel, x, u, parameters)
-        if k == 0:
-            modes = list(margins)
-            passage = np.full((rows * paths, len(modes)), np.inf)
-        for m, mode in enumerate(modes):
-            crossed = ~(np.asarray(margins[mode]) > 0) & ~np.isfinite(passage[:, m])
-            passage[crossed, m] = (k + 1) * dt
-    return Foreseen(
-        modes,
-        passage.reshape(rows, paths, len(modes)),
-        dt * steps,
-        scenario,
-    )
+
+    outputs: dict[str, Any] = {}
+    for name, shift in zip(states, drawn("root", states, 0), strict=True):
+        outputs[f"x.{name}"] = graph.input(f"mean.{name}", kinds[f"x.{name}"]) + shift
+    for name, shift in zip(parameters, drawn("spread", parameters, len(states)), strict=True):
+        item, value = layout.parameters[name], graph.input(f"typical.{name}")
+        moved = value * np.exp(shift) if item.scale == "log" else value + shift
+        outputs[f"p.{name}"] = np.minimum(np.maximum(moved, item.bounds[0]), item.bounds[1])
+    uniform = {node.value for node in graph.nodes if node.op == "input"} - {"key"}
+    return Program.of(f"{kernel.__name__}.start", graph, outputs, kinds, uniform)
 
 
-def _start(
-    kernel: Kernel, mean: Floats, cov: Floats, p: Floats, p_cov: Floats, streams: Keys, paths: int
-) -> tuple[list[Floats], list[Floats]]:
-    """Draw each path's start from N(x, P) and its parameters from their fitted spread."""
-    start = np.repeat(mean, paths, axis=0) + _drawn(cov, streams, paths, 0)
-    shift = _drawn(p_cov, streams, paths, mean.shape[1])
-    drawn = []
-    for k, item in enumerate(kernel.layout.parameters.values()):
-        value, step = np.repeat(p[:, k], paths), shift[:, k]
-        moved = value * np.exp(step) if item.scale == "log" else value + step
-        drawn.append(np.clip(moved, *item.bounds))
-    return lanes.columns(start), drawn
+def _path(kernel: type[Kernel]) -> Program:
+    """One step of h s: moved, shaken, and each limit looked at."""
+    layout, graph = kernel.layout, Graph()
+    kinds, instance = _kinds(kernel), kernel()
+    x: list[Any] = [graph.input(f"x.{name}", kinds[f"x.{name}"]) for name in layout.states]
+    u = [graph.input(f"u.{name}") for name in layout.inputs]
+    p = [graph.input(f"p.{name}") for name in layout.parameters]
+    h, root_h = graph.input("h"), graph.input("root_h")
+    key = graph.input("key", "k")
+    moved = lanes.integrate(instance, x, u, p, h)
+    for k, (name, item) in enumerate(layout.states.items()):
+        if item.noise:
+            shake = item.noise * root_h * normal(graph, key, k)
+            moved[k] = moved[k] + widen(shake, kinds[f"x.{name}"])
+    outputs = {f"x.{name}": value for name, value in zip(layout.states, moved, strict=True)}
+    elapsed = graph.add("step", (), "f") * h
+    for mode, margin in lanes.limits(instance, moved, u, p).items():
+        before: Any = graph.input(f"passage.{mode}")
+        open_ = np.equal(before, np.inf)
+        crossed = ~(margin > 0.0) & open_
+        outputs[f"passage.{mode}"] = np.where(crossed, elapsed, before)
+    uniform = {f"u.{name}" for name in layout.inputs} | {"h", "root_h"}
+    return Program.of(f"{kernel.__name__}.path", graph, outputs, kinds, uniform)
 
 
-def _drawn(cov: Floats, streams: Keys, paths: int, first: int) -> Floats:
-    """One draw of N(0, cov) a lane, from draws `first`, `first` + 1 … of step 0: (A·paths, n)."""
-    size = cov.shape[1]
-    if size == 0:
-        return np.zeros((len(streams), 0))
-    z = np.stack([normals(streams, 0, first + k) for k in range(size)], -1)
-    return np.asarray(np.einsum("lij,lj->li", np.repeat(_root(cov), paths, axis=0), z))
+def _kinds(kernel: type[Kernel]) -> dict[str, str]:
+    return {f"x.{n}": "d" if item.precise else "f" for n, item in kernel.layout.states.items()}
+
+
+def _start_columns(
+    kernel: type[Kernel], mean: Floats, cov: Floats, p: Floats, p_cov: Floats
+) -> dict[str, NDArray[Any]]:
+    """Each row's estimate and its square roots, as uniform columns: (A, 1)."""
+    layout, kinds = kernel.layout, _kinds(kernel)
+    columns: dict[str, Any] = {}
+    for part, root, names in (
+        ("root", _root(cov), list(layout.states)),
+        ("spread", _root(p_cov), list(layout.parameters)),
+    ):
+        for i, a in enumerate(names):
+            for j, b in enumerate(names):
+                columns[f"{part}.{a}.{b}"] = root[:, i, j, None].astype(np.float32)
+    for k, name in enumerate(layout.states):
+        kind = np.float64 if kinds[f"x.{name}"] == "d" else np.float32
+        columns[f"mean.{name}"] = mean[:, k, None].astype(kind)
+    for k, name in enumerate(layout.parameters):
+        columns[f"typical.{name}"] = p[:, k, None].astype(np.float32)
+    return columns
+
+
+def _input_columns(kernel: type[Kernel], inputs: Floats, h: float) -> dict[str, NDArray[Any]]:
+    """Each row's inputs, (A, K), and its step, (A, 1)."""
+    columns = {
+        f"u.{name}": np.ascontiguousarray(inputs[:, :, k].T, np.float32)
+        for k, name in enumerate(kernel.layout.inputs)
+    }
+    size = (inputs.shape[1], 1)
+    return columns | {
+        "h": np.full(size, h, np.float32),
+        "root_h": np.full(size, h**0.5, np.float32),
+    }
+
+
+def _parts(kernel: type[Kernel], mean: Floats, inputs: Floats, p: Floats, dt: float) -> int:
+    """Sub-steps of one step: what the fastest row needs under the first and the last inputs."""
+    program = pace.rates(kernel)
+    if program is None or not len(inputs):
+        return int(pace.substeps(kernel, np.array([dt])).max())
+    layout, fastest = kernel.layout, 0.0
+    for u in (inputs[0], inputs[-1]):
+        columns = {f"x.{n}": mean[:, k] for k, n in enumerate(layout.states)}
+        columns |= {f"p.{n}": p[:, k] for k, n in enumerate(layout.parameters)}
+        columns |= {f"u.{n}": u[:, k] for k, n in enumerate(layout.inputs)}
+        rate = np.asarray(program.run(columns)["rate"])
+        fastest = max(fastest, float(np.max(rate, initial=0.0)))
+    return int(pace.substeps(kernel, np.array([dt]), np.array([fastest])).max())
 
 
 def _root(cov: Floats) -> Floats:

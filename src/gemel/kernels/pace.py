@@ -8,7 +8,6 @@ taken at its word; one whose states swing against each other must, for its diago
 how fast it is.
 """
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,16 +16,16 @@ from gemel.kernels import lanes
 from gemel.kernels.base import Kernel
 from gemel.kernels.dual import Dual
 from gemel.kernels.expression import Graph
-from gemel.kernels.program import Program
+from gemel.kernels.program import Program, once
 from gemel.records import Floats
 
 STABLE = 1.4  # |rate| · h of one sub-step
 MOST = 10_000  # sub-steps of one step: beyond that the physics is stiffer than RK4 can take
 
 
-@lru_cache(maxsize=256)
+@once
 def rates(kernel: type[Kernel]) -> Program | None:
-    """max |∂ẋᵢ/∂xᵢ| of one asset, from x.*, u.*, p.*; None where `max_step` or `step` settles it."""
+    """max |∂ẋᵢ/∂xᵢ| of one asset, from x.*, u.*, p.*; None where `max_step` settles it."""
     layout = kernel.layout
     if not layout.states or hasattr(kernel, "step") or np.isfinite(kernel.max_step):
         return None
@@ -34,9 +33,7 @@ def rates(kernel: type[Kernel]) -> Program | None:
     x = [Dual(graph.input(f"x.{name}"), {k: 1.0}) for k, name in enumerate(layout.states)]
     u = [graph.input(f"u.{name}") for name in layout.inputs]
     p = [graph.input(f"p.{name}") for name in layout.parameters]
-    slope = lanes.slopes(
-        kernel(), lanes.named(layout.inputs, u), lanes.named(layout.parameters, p)
-    )
+    slope = lanes.slopes(kernel(), lanes.named(layout.inputs, u), lanes.named(layout.parameters, p))
     fastest: Any = 0.0
     for k, rate in enumerate(slope(list(x))):
         if isinstance(rate, Dual) and k in rate.grad:
