@@ -12,15 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from gemel.kernels.blame import refusal
-from gemel.kernels.expression import check_table, locate, narrow, pick
+from gemel.kernels.blame import BY_NAME, Traced, refusal
+from gemel.kernels.expression import COMPOSED, check_table, locate, narrow, pick
 
 Grad = dict[int, Any]  # seed → derivative, an array over lanes or a float that broadcasts
 
 
-class Dual(NDArrayOperatorsMixin):
+class Dual(Traced):
     """value + Σ grad[k] ε_k.
 
     >>> x = Dual(np.array([2.0]), {0: 1.0})
@@ -33,9 +32,13 @@ class Dual(NDArrayOperatorsMixin):
     def __init__(self, value: Any, grad: Grad) -> None:
         self.value, self.grad = value, grad
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> "Dual":
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = _RULES.get(ufunc)
-        if method != "__call__" or kwargs or (rule is None and ufunc not in _FLAT):
+        if method != "__call__" or kwargs:
+            raise refusal(f"np.{ufunc.__name__}.{method} cannot be followed", BY_NAME)
+        if ufunc in COMPOSED:
+            return COMPOSED[ufunc](*inputs)
+        if rule is None and ufunc not in _FLAT:
             raise refusal(f"np.{ufunc.__name__} has no derivative here")
         values = [value_of(item) for item in inputs]
         result = ufunc(*values)
@@ -58,17 +61,7 @@ class Dual(NDArrayOperatorsMixin):
             return _interp(*args)
         if function is np.clip and len(args) == 3:
             return np.minimum(np.maximum(args[0], args[1]), args[2])  # type: ignore[no-any-return]
-        raise refusal(f"np.{getattr(function, '__name__', function)} cannot be followed")
-
-    def __bool__(self) -> bool:
-        raise refusal(
-            "a Python `if`, `and`, `or`, `max` or chained comparison looks at one number, "
-            "and this is a whole fleet",
-            "write np.where(condition, a, b), np.maximum(a, b) or (a < x) & (x < b)",
-        )
-
-    def __float__(self) -> float:
-        raise refusal("math functions take one number, and this is a whole fleet")
+        raise refusal(f"np.{function.__name__} cannot be followed", BY_NAME)
 
     def __repr__(self) -> str:
         return f"Dual({self.value!r}, seeds {sorted(self.grad)})"
@@ -106,8 +99,9 @@ def _where(condition: Any, yes: Any, no: Any) -> Dual:
 
 def _interp(x: Any, points: Any, values: Any) -> Dual:
     """A 1-D table, clamped outside; the derivative is the slope of the piece, 0 outside."""
-    points, at = check_table(points, len(values)), value_of(x)
-    slope = pick(np.diff(values) / np.diff(points), locate(at, points))
+    (points, values), at = check_table([points], values), value_of(x)
+    held = np.minimum(np.maximum(at, points[0]), points[-1])
+    slope = pick(np.diff(values) / np.diff(points), locate(held, points))
     slope = np.where((at < points[0]) | (at > points[-1]), 0.0, slope)
     grad = {seed: slope * part for seed, part in x.grad.items()} if isinstance(x, Dual) else {}
     return Dual(np.interp(at, points, values), grad)
@@ -133,11 +127,17 @@ def _either(first: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     return lambda part: np.where(first, part, 0.0), lambda part: np.where(first, 0.0, part)
 
 
+def _not_0(size: Any) -> Any:
+    """What to divide by where the derivative has no bound: it is taken as 0 there."""
+    return np.where(size > 0, size, np.inf)
+
+
 def _power(r: Any, a: Any, b: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     def by_exponent(part: Any) -> Any:
         return r * np.log(np.where(a > 0, a, 1.0)) * part
 
-    return _times(b * np.power(a, b - 1.0)), by_exponent
+    root = isinstance(b, int | float) and 0 < b < 1
+    return _times(b * r / _not_0(a) if root else b * np.power(a, b - 1.0)), by_exponent
 
 
 _RULES: dict[np.ufunc, Callable[..., tuple[Callable[[Any], Any], ...]]] = {
@@ -147,22 +147,19 @@ _RULES: dict[np.ufunc, Callable[..., tuple[Callable[[Any], Any], ...]]] = {
     np.divide: lambda r, a, b: (_times(1.0 / b), _times(-r / b)),
     np.power: _power,
     np.negative: lambda r, a: (np.negative,),
-    np.positive: lambda r, a: (_same,),
     np.exp: lambda r, a: (_times(r),),
     np.expm1: lambda r, a: (_times(r + 1.0),),
     np.log: lambda r, a: (_times(1.0 / a),),
-    np.log10: lambda r, a: (_times(0.4342944819032518 / a),),
-    np.reciprocal: lambda r, a: (_times(-r * r),),
     np.log1p: lambda r, a: (_times(1.0 / (1.0 + a)),),
-    np.sqrt: lambda r, a: (_times(0.5 / np.where(r > 0, r, np.inf)),),
-    np.square: lambda r, a: (_times(2.0 * a),),
+    np.sqrt: lambda r, a: (_times(0.5 / _not_0(r)),),
     np.sin: lambda r, a: (_times(np.cos(a)),),
     np.cos: lambda r, a: (_times(-np.sin(a)),),
     np.tan: lambda r, a: (_times(1.0 + r * r),),
     np.tanh: lambda r, a: (_times(1.0 - r * r),),
-    np.arctan2: lambda r, a, b: (_times(b / (a * a + b * b)), _times(-a / (a * a + b * b))),
-    np.arctan: lambda r, a: (_times(1.0 / (1.0 + a * a)),),
-    np.hypot: lambda r, a, b: (_times(a / r), _times(b / r)),
+    np.arctan2: lambda r, a, b: (
+        _times(b / _not_0(a * a + b * b)),
+        _times(-a / _not_0(a * a + b * b)),
+    ),
     np.absolute: lambda r, a: (_times(np.sign(a)),),
     np.maximum: lambda r, a, b: _either(np.greater_equal(a, b)),
     np.minimum: lambda r, a, b: _either(np.less_equal(a, b)),
@@ -171,5 +168,5 @@ _RULES: dict[np.ufunc, Callable[..., tuple[Callable[[Any], Any], ...]]] = {
 _FLAT = {  # no derivative, and rightly so
     np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal,
     np.logical_and, np.logical_or, np.logical_not, np.bitwise_and, np.bitwise_or, np.invert,
-    np.sign, np.floor, np.ceil,
+    np.floor,
 }  # fmt: skip
