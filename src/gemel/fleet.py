@@ -28,6 +28,7 @@ from gemel.kernels.base import Kernel
 from gemel.kernels.draws import twin_key
 from gemel.kernels.emit import LANES, TILE
 from gemel.kernels.forecast import Foreseen, foresee
+from gemel.kernels.identity import identity
 from gemel.kernels.native import Native, shared
 from gemel.kernels.program import once
 from gemel.kernels.rows import Rows
@@ -345,7 +346,7 @@ class Fleet:
         clocks = {"": self._times} | self._heard
         arrays |= {f"at.{k}": t.rows for k, t in clocks.items() if t.rows is not None}
         book = {
-            "kernel": self.kernel.identity(),
+            "kernel": identity(self.kernel),
             "method": self.method,
             "count": self.rows.count,
             "at": {name: times.common for name, times in clocks.items()},
@@ -359,10 +360,10 @@ class Fleet:
         Raises Conflict `fleet.kernel` when another kernel, or another state of it, wrote the file.
         """
         arrays, book = fleetfile.load(Path(path))
-        if book["kernel"] != kernel.identity():
+        if book["kernel"] != identity(kernel):
             raise Conflict(
                 "fleet.kernel",
-                f"it holds {book['kernel']}, and this is {kernel.identity()}",
+                f"it holds {book['kernel']}, and this is {identity(kernel)}",
                 where=str(path),
                 mend="load it with the kernel that wrote it, or begin a new fleet",
             )

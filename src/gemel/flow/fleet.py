@@ -31,6 +31,7 @@ from gemel.intake.align import Grid
 from gemel.intake.quality import Rules
 from gemel.kernels.base import Kernel
 from gemel.kernels.draws import Keys, twin_key
+from gemel.kernels.identity import identity
 from gemel.records import Floats
 from gemel.units import convert
 
@@ -193,7 +194,7 @@ def _fleet(
     return Fleet(
         binding,
         kernel(),
-        kernel.identity(),
+        identity(kernel),
         ids,
         {twin: k for k, twin in enumerate(ids)},
         np.array([twin_key(twin) for twin in ids], np.uint64),

@@ -1,6 +1,6 @@
 """What an author writes: a kernel, its states, signals, parameters and sensors.
 
-Owns    the declarations, their order (the layout of every array), and a kernel's identity.
+Owns    the declarations and their order: the layout of every array.
 Never   holds an asset's numbers: those are arrays, made and kept by others.
 
     class Oven(Kernel):
@@ -19,16 +19,12 @@ Never   holds an asset's numbers: those are arrays, made and kept by others.
             return {"thermometer": x.temperature}
 """
 
-import ast
-import hashlib
-import inspect
-import sys
-import textwrap
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from gemel import units
 from gemel.errors import Invalid
 from gemel.records import Floats
 
@@ -171,35 +167,9 @@ class Kernel:
         return {}
 
     @classmethod
-    def identity(cls) -> str:
-        """`name version hash`; the hash is over declarations and the syntax of every method."""
-        text = repr(cls.layout) + repr(cls.max_step) + cls.integrator
-        for base in cls.__mro__[:-1]:
-            if base is not Kernel:
-                text += _syntax(base)
-        text += _syntax(sys.modules[cls.__module__])  # its constants and helpers are physics too
-        return f"{cls.__name__} {cls.version} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-    @classmethod
     def typical(cls) -> Floats:
         """The fleet's typical parameters: (P,)."""
         return np.array([item.typical for item in cls.layout.parameters.values()])
-
-
-def _syntax(cls: Any) -> str:
-    """The syntax tree of a class or module without docstrings: comments and layout do not count."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError, SyntaxError):
-        methods = ("flow", "step", "sense", "limits", "initial")
-        parts = [vars(cls)[name] for name in methods if name in vars(cls)]
-        return "".join(f"{f.__code__.co_code!r}{f.__code__.co_consts!r}" for f in parts)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                body.pop(0)
-    return ast.dump(tree)
 
 
 def _check(cls: type[Kernel]) -> None:
@@ -208,6 +178,10 @@ def _check(cls: type[Kernel]) -> None:
         raise Invalid(
             "kernel.version", "it has no version", where=where, mend='add version = "1.0"'
         )
+    layout = cls.layout
+    declared = layout.states | layout.inputs | layout.parameters | layout.outputs
+    for name, item in declared.items():
+        units.check(item.unit, f"{where}, {type(item).__name__.lower()} {name}")
     moves = hasattr(cls, "flow") + hasattr(cls, "step")
     if cls.layout.states and moves != 1:
         raise Invalid(
