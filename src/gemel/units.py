@@ -57,8 +57,6 @@ _TOKEN = re.compile(
 )
 _SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _LONGEST = 64  # letters: a unit may come off a wire
-
-
 ONE = Fraction(1)
 
 
@@ -250,7 +248,7 @@ def _power(text: str) -> Fraction:
 def _defined(name: str) -> Unit:
     number, _, rest = (_PLAIN.get(name) or _SCALED.get(name, "")).partition(" ")
     if not number:
-        return Unit(frozenset({(name, Fraction(1))}))
+        return Unit(frozenset({(name, ONE)}))
     return Unit(factor=Fraction(number)).times(_find(rest or "1"))
 
 
