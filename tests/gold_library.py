@@ -245,7 +245,7 @@ def zone_rates(y: Any, u: Row, p: Row) -> list[float]:
 def incubator_rates(y: Any, u: Row, p: Row) -> list[float]:
     given = p["g_heater"] * (y[0] - y[1])
     lost = (p["g_box"] + y[2]) * (y[1] - u["room"])
-    return [(u["power"] - given) / p["c_heater"], (given - lost) / p["c_box"], -y[2] / 600]
+    return [(u["power"] - given) / p["c_heater"], (given - lost) / p["c_box"], -y[2] / 1800]
 
 
 # --- the twins, and their days -------------------------------------------------------------------

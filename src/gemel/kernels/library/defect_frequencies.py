@@ -63,9 +63,9 @@ class BearingDefects(Kernel):
     max_step: ClassVar[float] = 21_600.0  # s; a spall doubles in some days at the fastest
 
     slip = state("1", start=0.01, start_std=0.005, noise=2e-5)
-    outer = state("mm", start=0.0, start_std=0.05, noise=2e-4, precise=True)
-    inner = state("mm", start=0.0, start_std=0.05, noise=2e-4, precise=True)
-    ball = state("mm", start=0.0, start_std=0.05, noise=2e-4, precise=True)
+    outer = state("mm", start=0.0, start_std=0.05, noise=5e-5, precise=True)
+    inner = state("mm", start=0.0, start_std=0.05, noise=5e-5, precise=True)
+    ball = state("mm", start=0.0, start_std=0.05, noise=5e-5, precise=True)
 
     speed = signal("rpm", max_age=600)
 

@@ -60,7 +60,7 @@ class Tank(Kernel):
     max_step: ClassVar[float] = 20.0  # s; the last millimetre has a time constant of 18 s
 
     level = state("m", start=1.0, start_std=0.05, noise=2e-5)
-    blockage = state("1", start=0.0, start_std=0.05, noise=3e-5, precise=True)
+    blockage = state("1", start=0.0, start_std=0.05, noise=1e-4, precise=True)
 
     inflow = signal("m3/h", max_age=900)
     opening = signal("1", max_age=900)

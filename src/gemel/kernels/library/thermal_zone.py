@@ -10,7 +10,7 @@ import numpy as np
 
 from gemel.kernels.base import Kernel, parameter, sensor, signal, state
 
-CLOSES = 600.0  # s, how long somebody leaves an incubator open
+CLOSES = 1800.0  # s, how long somebody leaves an incubator open
 
 
 class ThermalZone(Kernel):
@@ -88,7 +88,7 @@ class Incubator(Kernel):
 
         C_heater heater' = power − G_heater (heater − box)
         C_box box'       = G_heater (heater − box) − (G_box + lid) (box − room)
-        lid'             = −lid / 600 s + noise
+        lid'             = −lid / 1800 s + noise
 
     heater, box, room, degC · power of the heater, W · C J/K, G W/K
     lid: what an open lid lets out, W/K; quick enough to be seen opened and closed.
@@ -114,7 +114,7 @@ class Incubator(Kernel):
 
     heater = state("degC", start=25.0, start_std=3.0, noise=0.02)
     box = state("degC", start=25.0, start_std=1.0, noise=0.01)
-    lid = state("W/K", start=0.0, start_std=0.05, noise=0.01)
+    lid = state("W/K", start=0.0, start_std=0.05, noise=0.012)
 
     power = signal("W", max_age=60)
     room = signal("degC", max_age=900)
