@@ -32,10 +32,12 @@ from gemel.intake.quality import Rules
 from gemel.kernels.base import Kernel
 from gemel.kernels.draws import Keys, twin_key
 from gemel.kernels.identity import identity
+from gemel.kernels.native import build
 from gemel.records import Floats
 from gemel.units import convert
 
 PLAN = "[plant]"  # the plant file's own name among the versions
+ENGINE = "[engine]"  # that of compiler and processor: the same bits hang on them too
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ class Plan:
     identity: str
 
     def versions(self) -> dict[str, str]:
-        """What a run records: every binding's kernel, and the plant file's own hash."""
-        return {name: f.identity for name, f in self.fleets.items()} | {PLAN: self.identity}
+        """What a run records: every binding's kernel, the plant file's own hash, the engine."""
+        kernels = {name: f.identity for name, f in self.fleets.items()}
+        return kernels | {PLAN: self.identity, ENGINE: build()}
 
 
 def load_plan(path: Path) -> Plan:

@@ -18,7 +18,7 @@ from gemel.clock import Clock
 from gemel.connect.base import Sink
 from gemel.errors import Conflict, GemelError, Unavailable
 from gemel.flow.derived import Derived
-from gemel.flow.fleet import PLAN, Plan
+from gemel.flow.fleet import ENGINE, PLAN, Plan
 from gemel.flow.memory import Memory, begin, pack, unpack
 from gemel.flow.outcome import Outcome
 from gemel.flow.tick import tick
@@ -181,7 +181,7 @@ class Loop:
         for binding, identity in self.plan.versions().items():
             old = before.get(binding, identity)
             if (
-                binding != PLAN
+                binding not in (PLAN, ENGINE)
                 and old != identity
                 and old.rsplit(" ", 1)[0] == identity.rsplit(" ", 1)[0]
             ):

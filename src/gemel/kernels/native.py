@@ -9,6 +9,7 @@ pickles as the program alone and is compiled again where it arrives; it lives on
 """
 
 import ctypes
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,10 +147,9 @@ def padded(count: int) -> int:
 
 
 def build() -> str:
-    """What the same bits hang on besides the program: instruction set and compiler."""
-    host = llvm.get_host_cpu_name()
-    features = llvm.get_host_cpu_features().flatten()
-    return f"llvmlite {llvmlite.__version__} · {host} · {features}"
+    """What the same bits hang on besides the program: compiler, processor, instruction set."""
+    features = hashlib.sha256(llvm.get_host_cpu_features().flatten().encode()).hexdigest()[:8]
+    return f"llvmlite {llvmlite.__version__} {llvm.get_host_cpu_name()} {features}"
 
 
 def compile_(program: Program, real: str) -> _Code:
