@@ -55,11 +55,12 @@ class Dual(Traced):
     def __array_function__(
         self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> "Dual":
-        if function is np.where and len(args) == 3:
+        plain = len(args) == 3 and not kwargs
+        if function is np.where and plain:
             return _where(*args)
-        if function is np.interp and len(args) == 3:
+        if function is np.interp and plain:
             return _interp(*args)
-        if function is np.clip and len(args) == 3:
+        if function is np.clip and plain:
             return np.minimum(np.maximum(args[0], args[1]), args[2])  # type: ignore[no-any-return]
         raise refusal(f"np.{function.__name__} cannot be followed", BY_NAME)
 

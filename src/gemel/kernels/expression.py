@@ -121,11 +121,12 @@ class Symbol(Traced):
     ) -> Any:
         if any(kind.__name__ == "Dual" for kind in types):
             return NotImplemented
-        if function is np.where and len(args) == 3:
+        plain = len(args) == 3 and not kwargs
+        if function is np.where and plain:
             return apply(self.graph, "where", *args)
-        if function is np.interp and len(args) == 3:
+        if function is np.interp and plain:
             return interp(*args)
-        if function is np.clip and len(args) == 3:
+        if function is np.clip and plain:
             return np.minimum(np.maximum(args[0], args[1]), args[2])
         raise refusal(f"np.{function.__name__} cannot be traced so", BY_NAME)
 
