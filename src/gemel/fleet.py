@@ -25,6 +25,7 @@ from gemel.engines.local import Local
 from gemel.errors import Conflict, Invalid
 from gemel.kernels import estimate, filters, pace
 from gemel.kernels.base import Kernel
+from gemel.kernels.belief import Belief, Track
 from gemel.kernels.draws import twin_key
 from gemel.kernels.emit import LANES, TILE
 from gemel.kernels.forecast import Foreseen, foresee
@@ -41,44 +42,6 @@ BLOCK = 256  # instants of a history that run in one call
 METHODS = {"ekf": filters.ekf, "ukf": filters.ukf}
 _DTYPES = {"f": np.float32, "d": np.float64, "b": np.bool_}
 _CONTROLS = ("dt", "part", "parts", "inflate")
-
-
-@dataclass(frozen=True)
-class Belief:
-    """What is believed of one asset: each state's mean and standard deviation, in its unit.
-
-    nis: normalised innovation squared of the last readings · score: its running mean per reading,
-    about 1 while the twin tracks its asset
-    """
-
-    id: str
-    instant: int
-    mean: dict[str, float]
-    std: dict[str, float]
-    nis: float
-    score: float
-
-
-@dataclass(frozen=True)
-class Track:
-    """The belief over time: instant (T,) ns · mean (T,A,X) · std (T,A,X), states in order."""
-
-    instant: NDArray[np.int64]
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-    states: tuple[str, ...]
-
-    @staticmethod
-    def blank(
-        instant: NDArray[np.int64], states: tuple[str, ...], lanes: int, count: int
-    ) -> "Track":
-        """Room for the compiled loop to write into: states outermost, lanes innermost."""
-        size = (len(states), len(instant), lanes)
-        mean, std = np.zeros(size, np.float32), np.zeros(size, np.float32)
-        inside = (slice(None), slice(0, count))
-        return Track(
-            instant, mean.transpose(1, 2, 0)[inside], std.transpose(1, 2, 0)[inside], states
-        )
 
 
 class Fleet:
@@ -121,6 +84,7 @@ class Fleet:
         self._controls: dict[str, NDArray[Any]] = {
             "dt": shared(0.0), "parts": shared(1.0), "inflate": shared(1.0), "part": _parts(8),
         }  # fmt: skip
+        self._settings: tuple[float, float, bool] | None = None  # what the controls hold
         self._bound: _Bound | None = None
         self.add(ids)
 
@@ -184,12 +148,12 @@ class Fleet:
         if stale is not None:
             quick = self._rates is None and dt <= self.kernel.max_step
             parts = 1.0 if quick else self._substeps(np.array([dt]), group, row)
-            lane, controls = row - group, self._controls
+            lane, controls, self._settings = row - group, self._controls, None
             controls["parts"][:LANES] = 0.0
             controls["parts"][lane], controls["dt"][lane] = parts, dt
             controls["inflate"][lane] = estimate.STALE if stale else 1.0
             steps = (0, int(parts))
-            self._native.run(self._bind().table, group, group + LANES, steps=steps)
+            self._native.run(self._bind().address, group, group + LANES, steps=steps)
             self._times.put(row, max(at, begun), self.rows.count)
         return self._belief(name, row)
 
@@ -269,6 +233,7 @@ class Fleet:
                     columns[name][:, :count] = np.isfinite(given) if part == "seen" else given
                 else:
                     columns[name] = given
+        self._settings = None
         self._controls["dt"][:] = (instants[1] - instants[0]) / SECOND
         self._controls["parts"][:] = self._controls["inflate"][:] = 1.0
         columns["part"] = shared(0.0)
@@ -390,9 +355,11 @@ class Fleet:
             lanes = self.rows.lanes
             columns = {name: column[:lanes] for name, column in self.rows.columns().items()}
             layout = self.kernel.layout
+            table = self._native.table(columns | self._controls, lanes)
             self._bound = _Bound(
                 columns,
-                self._native.table(columns | self._controls, lanes),
+                table,
+                table.ctypes.data,
                 {name: columns[f"u.{name}"] for name in layout.inputs},
                 {n: (columns[f"y.{n}"], columns[f"seen.{n}"]) for n in layout.outputs},
                 [columns[f"seen.{name}"] for name in layout.outputs],
@@ -445,21 +412,26 @@ class Fleet:
 
     def _tick_together(self, at: int) -> None:
         """All rows were last moved, and last heard, at the same instants."""
-        begun, count = self._times.common, self.rows.count
-        limits = self.kernel.layout.inputs
-        if any(t.common == 0 for t in self._heard.values()):
-            return
-        stale = any(at - t.common > limits[n].max_age * SECOND for n, t in self._heard.items())
+        begun, stale = self._times.common, False
+        for name, times in self._heard.items():
+            if not times.common:
+                return
+            stale |= at - times.common > self.kernel.layout.inputs[name].max_age * SECOND
         dt = max(at - begun, 0) / SECOND
-        parts = self._substeps(np.array([dt]), 0, slice(0, count))
-        if np.ndim(parts) and parts.min(initial=1.0) != parts.max(initial=1.0):
-            self._tick_apart(at)
-            return
-        parts = float(np.max(parts, initial=1.0))
-        controls = self._controls
-        controls["dt"][:], controls["parts"][:] = dt, parts
-        controls["inflate"][:] = estimate.STALE if stale else 1.0
-        self._engine.run(self._native, self._bind().table, 0, self.rows.lanes, (0, int(parts)))
+        parts = 1.0
+        if self._rates is not None or dt > self.kernel.max_step:
+            needed = self._substeps(np.array([dt]), 0, slice(0, self.rows.count))
+            if np.ndim(needed) and needed.min() != needed.max():
+                self._tick_apart(at)
+                return
+            parts = float(np.max(needed))
+        bound, settings = self._bind(), (dt, parts, stale)
+        if settings != self._settings:
+            controls = self._controls
+            controls["dt"][:], controls["parts"][:] = dt, parts
+            controls["inflate"][:] = estimate.STALE if stale else 1.0
+            self._settings = settings
+        self._engine.run(self._native, bound.address, 0, self.rows.lanes, (0, int(parts)))
         self._times.common = max(at, begun)
 
     def _tick_apart(self, at: int) -> None:
@@ -558,6 +530,7 @@ class _Bound:
 
     columns: dict[str, NDArray[Any]]
     table: NDArray[np.int64]
+    address: int
     inputs: dict[str, NDArray[Any]]
     sensors: dict[str, tuple[NDArray[Any], NDArray[Any]]]
     seen: list[NDArray[Any]]

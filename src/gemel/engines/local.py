@@ -35,7 +35,7 @@ class Local:
     def run(
         self,
         native: Native,
-        table: NDArray[np.int64],
+        table: NDArray[np.int64] | int,
         first: int,
         last: int,
         steps: tuple[int, int] = (0, 1),

@@ -18,6 +18,7 @@ NaN stays NaN.
 Source: Moshier, Cephes Mathematical Library (1989); Sun's fdlibm (1993).
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,19 @@ TAU = 6.283185307179586
 
 
 def lower(program: Program, real: str) -> tuple[Graph, dict[str, Symbol]]:
-    """The program's graph in primitives, and its outputs. real: what kind f is, "f" or "d"."""
+    """The program's graph in primitives, and its outputs. real: what kind f is, "f" or "d".
+
+    A number that divides more than once is inverted once: a division costs as much as ten products.
+    """
     graph = Graph()
     made: list[Any] = []
+    divisors = Counter(node.args[1] for node in program.nodes if node.op == "div")
     for node in program.nodes:
         args = [made[a] for a in node.args]
         rule = _RULES.get(node.op)
-        if rule is None:
+        if node.op == "div" and divisors[node.args[1]] > 1:
+            made.append(args[0] * (1.0 / args[1]))
+        elif rule is None:
             made.append(_copied(graph, node, args))
         else:
             exact = node.kind == "d" or real == "d"

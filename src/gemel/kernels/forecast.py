@@ -109,8 +109,13 @@ def foresee(
     streams = np.zeros((rows, width), np.uint64)
     streams[:, :paths] = lane_keys(seed, keys, paths).reshape(rows, paths)
     total = rows * width
-    lane: dict[str, Any] = {name: np.zeros(total, kind) for name, kind in path.columns.items()
-            if name not in path.program.uniform} | {"key": streams.reshape(-1)}  # fmt: skip
+    alike = start.program.uniform | path.program.uniform
+    lane: dict[str, Any] = {
+        name: np.zeros(total, kind)
+        for name, kind in (start.columns | path.columns).items()
+        if name not in alike
+    }
+    lane["key"] = streams.reshape(-1)
     for name in lane:
         if name.startswith("passage."):
             lane[name][:] = np.inf

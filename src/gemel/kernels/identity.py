@@ -52,7 +52,8 @@ def physics(kernel: type[Kernel]) -> Program:
     named = lanes.named(layout.inputs, u), lanes.named(layout.parameters, p)
     told: dict[str, Any] = {}
     if hasattr(kernel, "step"):
-        moved = instance.step(lanes.named(layout.states, x), *named, graph.input("dt"))  # type: ignore[attr-defined]
+        step = instance.step  # type: ignore[attr-defined]  # the author's: checked at declaration
+        moved = step(lanes.named(layout.states, x), *named, graph.input("dt"))
         told |= {f"step.{name}": value for name, value in moved.items()}
     elif layout.states:
         rates = lanes.slopes(instance, *named)(x)

@@ -101,7 +101,7 @@ class Native:
 
     def run(
         self,
-        table: NDArray[np.int64],
+        table: NDArray[np.int64] | int,
         first: int,
         last: int,
         *,
@@ -110,8 +110,10 @@ class Native:
         """Run lanes [first, last) over steps [begin, end), in place. Bounds are multiples of LANES.
 
         The columns of `table` must outlive the call. A history's first row is that of `begin`.
+        A table that is run often may be given by its address.
         """
-        self.code.call(table.ctypes.data, first, last, TILE, *steps)
+        address = table if isinstance(table, int) else table.ctypes.data
+        self.code.call(address, first, last, TILE, *steps)
 
     def apply(
         self, columns: dict[str, NDArray[Any]], lanes: int, steps: tuple[int, int] = (0, 1)

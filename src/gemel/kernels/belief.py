@@ -1,0 +1,48 @@
+"""What is believed, as it is told: of one asset now, of a fleet over time.
+
+Owns    the form of the answer.
+Never   moves: it is a picture, and the fleet goes on without it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of one asset: each state's mean and standard deviation, in its unit.
+
+    nis: normalised innovation squared of the last readings · score: its running mean per reading,
+    about 1 while the twin tracks its asset
+    """
+
+    id: str
+    instant: int
+    mean: dict[str, float]
+    std: dict[str, float]
+    nis: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """The belief over time: instant (T,) ns · mean (T,A,X) · std (T,A,X), states in order."""
+
+    instant: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    states: tuple[str, ...]
+
+    @staticmethod
+    def blank(
+        instant: NDArray[np.int64], states: tuple[str, ...], lanes: int, count: int
+    ) -> "Track":
+        """Room for the compiled loop to write into: states outermost, lanes innermost."""
+        size = (len(states), len(instant), lanes)
+        mean, std = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        inside = (slice(None), slice(0, count))
+        return Track(
+            instant, mean.transpose(1, 2, 0)[inside], std.transpose(1, 2, 0)[inside], states
+        )
