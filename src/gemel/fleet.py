@@ -28,9 +28,12 @@ from gemel.kernels.base import Kernel
 from gemel.kernels.belief import Belief, Track
 from gemel.kernels.draws import twin_key
 from gemel.kernels.emit import LANES, TILE
+from gemel.kernels.fit import Loss
 from gemel.kernels.forecast import Foreseen, foresee
+from gemel.kernels.history import misshapen, over_time, unknown, windows_of
 from gemel.kernels.identity import identity
 from gemel.kernels.native import Native, shared
+from gemel.kernels.pool import FleetFit, fit_fleet
 from gemel.kernels.program import once
 from gemel.kernels.rows import Rows
 from gemel.kernels.slots import Slots
@@ -84,6 +87,7 @@ class Fleet:
         self._controls: dict[str, NDArray[Any]] = {
             "dt": shared(0.0), "parts": shared(1.0), "inflate": shared(1.0), "part": _parts(8),
         }  # fmt: skip
+        self._parameter_cov: Floats | None = None  # of θ, since the last fit
         self._settings: tuple[float, float, bool] | None = None  # what the controls hold
         self._bound: _Bound | None = None
         self.add(ids)
@@ -125,7 +129,7 @@ class Fleet:
         rows: Any = self._rows_of(ids) if len(ids) else slice(0, self.rows.count)
         for name, value in values.items():
             if name not in self.kernel.layout.parameters:
-                raise self._unknown(name, self.kernel.layout.parameters)
+                raise unknown(self.kernel, name, self.kernel.layout.parameters)
             self.column(f"p.{name}")[rows] = value
 
     # ---- time ------------------------------------------------------------------------------------
@@ -185,7 +189,10 @@ class Fleet:
         Returns the belief after each instant. Evenly spaced instants run compiled, time inside.
         """
         instants = np.asarray(instants, np.int64)
-        history = {k: self._history(k, value, len(instants)) for k, value in values.items()}
+        history = {
+            name: over_time(name, value, len(instants), self.rows.count)
+            for name, value in values.items()
+        }
         states, count = tuple(self.kernel.layout.states), self.rows.count
         kept = Track.blank(instants, states, self.rows.lanes if track else 0, count)
         together = self._together(instants, history)
@@ -245,6 +252,30 @@ class Fleet:
             self._heard[name] = Times(last)
             self.rows[f"u.{name}"][:lanes] = columns[f"u.{name}"][-1]
 
+    def fit(
+        self,
+        instants: NDArray[np.int64],
+        values: Mapping[str, ArrayLike],
+        *,
+        covariates: Floats | None = None,
+        warm: int = 0,
+        loss: Loss | None = None,
+    ) -> FleetFit:
+        """Learn every asset's own parameters from its history, each leaning on the fleet.
+
+        instants (T,) ns, evenly spaced · values: input or sensor → (T, A), or (T,) for all alike
+        covariates (A, K): what may move an asset's parameters · warm: first steps that only warm up
+        From here on the fleet believes them, and `forecast` draws from their spread. A missing
+        input is held; rows before the first one do not count.
+        Raises Invalid `fleet.uneven`, `fit.no_samples`.
+        """
+        windows = windows_of(self.kernel, self.rows.count, instants, values, warm)
+        found = fit_fleet(self.kernel(), windows, covariates, loss=loss)
+        for k, name in enumerate(self.kernel.layout.parameters):
+            self.column(f"p.{name}")[:] = found.values[:, k]
+        self._parameter_cov = found.cov
+        return found
+
     # ---- what is believed ------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Belief:
@@ -276,7 +307,6 @@ class Fleet:
         paths: int = 200,
         seed: int = 0,
         ids: Sequence[str] = (),
-        parameter_cov: Floats | None = None,
         scenario: str = "as given",
     ) -> Foreseen:
         """Run copies of the assets to their limits under a scenario's inputs (Monte Carlo).
@@ -291,12 +321,13 @@ class Fleet:
             inputs[:, :, k] = value[:, None] if value.ndim == 1 and len(value) == steps else value
         for name in values:
             if name not in self.kernel.layout.inputs:
-                raise self._unknown(name, self.kernel.layout.inputs)
-        parameters = self._stacked("p")[rows]
-        size = parameters.shape[1]
+                raise unknown(self.kernel, name, self.kernel.layout.inputs)
+        parameters, spread = self._stacked("p")[rows], self._parameter_cov
+        if spread is None or len(spread) < self.rows.count:
+            spread = np.zeros((self.rows.count, parameters.shape[1], parameters.shape[1]))
         return foresee(
             self.kernel(), self.mean[rows], self.cov[rows], parameters,
-            np.zeros((len(rows), size, size)) if parameter_cov is None else parameter_cov,
+            spread[rows],
             inputs, dt,
             keys=np.array([twin_key(self.slots.name(int(r))) for r in rows], np.uint64),
             seed=seed, paths=paths, scenario=scenario, engine=self._engine,
@@ -377,7 +408,7 @@ class Fleet:
             column, seen = bound.sensors[key]
             column[row], seen[row] = (value if there else 0.0), there
         else:
-            raise self._unknown(key, {**bound.inputs, **bound.sensors})
+            raise unknown(self.kernel, key, {**bound.inputs, **bound.sensors})
 
     def _stale(self, row: int, at: int) -> bool | None:
         """Whether an input of this row is too old; None when one has never been heard."""
@@ -500,28 +531,14 @@ class Fleet:
             self.slots.find(ids[int(np.argmax(rows < 0))])
         return rows
 
-    def _history(self, name: str, value: ArrayLike, steps: int) -> NDArray[Any]:
-        array = np.asarray(value)
-        if array.ndim == 0 or len(array) != steps:
-            raise _shape(name, array.shape, f"({steps},) or ({steps}, {self.rows.count})")
-        return array
-
     def _shaped(self, name: str, given: ArrayLike) -> NDArray[Any]:
         layout = self.kernel.layout
         if name not in layout.inputs and name not in layout.outputs:
-            raise self._unknown(name, {**layout.inputs, **layout.outputs})
+            raise unknown(self.kernel, name, {**layout.inputs, **layout.outputs})
         value = np.asarray(given)
         if value.ndim and value.shape != (self.rows.count,):
-            raise _shape(name, value.shape, f"() or ({self.rows.count},)")
+            raise misshapen(name, value.shape, f"() or ({self.rows.count},)")
         return value
-
-    def _unknown(self, name: str, known: Mapping[str, Any]) -> Invalid:
-        return Invalid(
-            "fleet.signal",
-            f"there is no '{name}'",
-            where=f"kernel {self.kernel.__name__}",
-            mend=f"declared are: {', '.join(known) or 'none'}",
-        )
 
 
 @dataclass(frozen=True)
@@ -558,11 +575,3 @@ def _fields(kernel: type[Kernel]) -> dict[str, tuple[Any, float]]:
 def _parts(count: int) -> NDArray[np.float32]:
     """The counter of sub-steps: 0, 1 … in every lane of a tile."""
     return np.repeat(np.arange(count, dtype=np.float32)[:, None], TILE, axis=1)
-
-
-def _shape(name: str, shape: tuple[int, ...], wanted: str) -> Invalid:
-    return Invalid(
-        "fleet.shape",
-        f"'{name}' has the shape {shape}, and {wanted} is wanted",
-        mend="give one number, or one for every asset in row order: list(fleet)",
-    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from gemel.clock import parse_duration, parse_instant
 from gemel.errors import Invalid
-from gemel.units import known
+from gemel.units import check
 
 _TABLES = ("interface",)
 _LISTS = ("twin", "binding", "source", "policy", "trigger")
@@ -375,10 +375,7 @@ def _refuse_unknown(raw: dict[str, Any], allowed: set[str], where: str) -> None:
 
 
 def _unit(unit: str, where: str) -> str:
-    if not known(unit):
-        raise Invalid(
-            "unit.unknown", f"'{unit}' is not a unit I know", where=where, mend="see gemel.units"
-        )
+    check(unit, where)
     return unit
 
 
