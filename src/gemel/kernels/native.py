@@ -61,13 +61,16 @@ class Native:
         """Every column by name, and its type."""
         return {name: _DTYPES[kind] for name, kind in self.code.columns}
 
-    def table(self, columns: dict[str, NDArray[Any]], lanes: int) -> NDArray[np.int64]:
+    def table(
+        self, columns: dict[str, NDArray[Any]], lanes: int, steps: int = 1
+    ) -> NDArray[np.int64]:
         """Where each column is, as the compiled loop reads it: (columns, 3) int64.
 
         A column (lanes,) belongs to the lanes; one of shape (steps, lanes) also to the step; one
         of length TILE, when that is not `lanes`, and (steps, TILE), is shared by all tiles.
         A uniform column is (1,) or (steps, 1).
-        Raises `native.column` when one is missing, or has the wrong type or length.
+        Raises `native.column` when one is missing, or has the wrong type or length, has rows but
+        fewer than `steps`, or is to be written and may not be.
         """
         if lanes % LANES:
             raise Bug(
@@ -76,13 +79,14 @@ class Native:
                 where=self.program.name,
                 mend="make columns of padded(count) lanes",
             )
-        rows = []
+        rows, written = [], dict(self.program.outputs)
         for name, dtype in self.columns.items():
             column = columns.get(name)
-            if column is None or column.dtype != dtype or not _packed(column):
+            if column is None or not _fits(column, dtype, name in written):
                 raise Invalid(
                     "native.column",
-                    f"column '{name}' must be a contiguous array of {np.dtype(dtype)}",
+                    f"column '{name}' must be a contiguous array of {np.dtype(dtype)}"
+                    + (", to write to" if name in written else ""),
                     where=self.program.name,
                     mend="take columns from Rows, or make them with np.ascontiguousarray",
                 )
@@ -95,8 +99,16 @@ class Native:
                     where=self.program.name,
                     mend=f"give every lane its number, or {width} that all share",
                 )
-            steps = column.strides[0] if column.ndim == 2 and column.shape[0] > 1 else 0
-            rows.append((column.ctypes.data, 0 if shared else column.itemsize, steps))
+            history = column.ndim == 2 and len(column) > 1
+            if history and len(column) < steps:
+                raise Invalid(
+                    "native.column",
+                    f"column '{name}' has {len(column)} steps, not {steps}",
+                    where=self.program.name,
+                    mend="give it a row for every step, or one for all",
+                )
+            ahead = column.strides[0] if history else 0
+            rows.append((column.ctypes.data, 0 if shared else column.itemsize, ahead))
         return np.array(rows, np.int64)
 
     def run(
@@ -119,7 +131,7 @@ class Native:
         self, columns: dict[str, NDArray[Any]], lanes: int, steps: tuple[int, int] = (0, 1)
     ) -> None:
         """Run all lanes of some columns, in place."""
-        self.run(self.table(columns, lanes), 0, lanes, steps=steps)
+        self.run(self.table(columns, lanes, steps[1] - steps[0]), 0, lanes, steps=steps)
 
     def assembly(self) -> str:
         """What the processor is told, to read."""
@@ -133,9 +145,12 @@ class Native:
         self.__init__(**state)  # type: ignore[misc]
 
 
-def _packed(column: NDArray[Any]) -> bool:
-    """Whether lane follows lane."""
-    return column.shape[-1] == 1 or column.strides[-1] == column.itemsize
+def _fits(column: Any, dtype: type, written: bool) -> bool:
+    """Whether it is an array of that type in which lane follows lane."""
+    if not isinstance(column, np.ndarray) or column.ndim not in (1, 2) or column.dtype != dtype:
+        return False
+    packed = column.shape[-1] == 1 or column.strides[-1] == column.itemsize
+    return packed and (column.flags.writeable or not written)
 
 
 def shared(value: Any, dtype: Any = np.float32) -> NDArray[Any]:
