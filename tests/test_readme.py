@@ -34,7 +34,7 @@ def test_the_ten_line_twin_is_ten_lines_and_is_in_step_with_its_asset(tmp_path: 
 
 def test_the_first_kernel_follows_three_ovens_and_foresees_the_hot_one(tmp_path: Path) -> None:
     lines = _run(BLOCKS[1], tmp_path).splitlines()
-    means = [float(line.split(" ±")[0]) for line in lines[:3]]
+    means = [float(re.split(": | ±", line)[1]) for line in lines[:3]]
     assert means == sorted(means) and all(30 < mean < 130 for mean in means)
     chance = re.search(r"(\d+)%", lines[3])
     assert chance is not None and 5 < int(chance[1]) <= 100
