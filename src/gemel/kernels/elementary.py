@@ -145,7 +145,7 @@ def log1p(x: Any, exact: bool) -> Any:
     """ln(1 + x), with what rounding 1 + x lost put back (Goldberg 1991)."""
     whole = 1.0 + x
     lost = x - (whole - 1.0)
-    close = np.abs(x) < 8.0
+    close = (x > -1.0) & (x < 8.0)
     return log(whole, exact) + np.where(close, lost / np.where(close, whole, 1.0), 0.0)
 
 
