@@ -200,8 +200,10 @@ class Fleet:
             self.tick(at, {name: value[k] for name, value in history.items()})
             if track:
                 kept.mean[k], kept.std[k] = self.mean, self.std
+        room: dict[str, NDArray[Any]] = {}
         for begin in range(1, len(instants), BLOCK) if together else ():
-            self._run_block(instants, history, slice(begin, begin + BLOCK), kept if track else None)
+            block = slice(begin, begin + BLOCK)
+            self._run_block(instants, history, block, kept if track else None, room)
         return kept if track else None
 
     def _together(self, instants: NDArray[np.int64], history: Mapping[str, NDArray[Any]]) -> bool:
@@ -221,8 +223,10 @@ class Fleet:
         history: Mapping[str, NDArray[Any]],
         block: slice,
         kept: Track | None,
+        room: dict[str, NDArray[Any]],
     ) -> None:
-        """Some instants of all rows, time inside the compiled loop."""
+        """Some instants of all rows, time inside the compiled loop. room: for what must be laid
+        out anew, the same memory for every block, so that it stays in the cache."""
         layout, lanes, count = self.kernel.layout, self.rows.lanes, self.rows.count
         native = _compiled(self.kernel, self.method, kept is not None)
         steps = len(instants[block])
@@ -235,11 +239,16 @@ class Fleet:
             elif part in ("u", "y", "seen"):
                 given = history[signal][block] if signal in history else np.full((steps, 1), np.nan)
                 given = given if given.ndim == 2 else given[:, None]
-                if part == "seen" or given.dtype != dtype or given.shape[1] != lanes:
-                    columns[name] = np.zeros((steps, lanes), dtype)
-                    columns[name][:, :count] = np.isfinite(given) if part == "seen" else given
-                else:
+                given = np.isfinite(given) if part == "seen" else given
+                if part == "seen" and given.all():
+                    columns[name] = shared(True, dtype)
+                elif given.dtype == dtype and given.shape[1] == lanes and given.flags.c_contiguous:
                     columns[name] = given
+                else:
+                    if name not in room:
+                        room[name] = np.zeros((BLOCK, lanes), dtype)
+                    columns[name] = room[name][:steps]
+                    columns[name][:, :count] = given
         self._settings = None
         self._controls["dt"][:] = (instants[1] - instants[0]) / SECOND
         self._controls["parts"][:] = self._controls["inflate"][:] = 1.0
