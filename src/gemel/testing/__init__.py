@@ -1,0 +1,12 @@
+"""Conformance checks that ship: what a thing of yours must keep to work with Gemel.
+
+from gemel.testing import kernel_checks
+
+
+def test_my_kernel_keeps_its_promises():
+    kernel_checks(MyKernel)
+"""
+
+from gemel.testing.kernels import kernel_checks
+
+__all__ = ["kernel_checks"]
