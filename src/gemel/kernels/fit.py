@@ -12,16 +12,16 @@ with r = y − ŷ(θ) open loop, w the row's weight (0 = not judged), σ the siz
 c = bend · σ the knee of the pseudo-Huber loss (one spike does not bend a fit), and n the rows that
 make one fresh reading: neighbours resemble each other, n = (1 + ρ₁)/(1 − ρ₁), and are not fresh
 evidence against the prior N(θ₀, S). σ and n are learned from the residuals unless given.
-Sensitivities are forward differences, all parameters side by side in one simulation.
+Sensitivities are exact, and summed as the simulation goes (`kernels/sensitivity.py`).
 The uncertainty is the curvature of J at the minimum.
 
-The algorithm (`_descend`) sees the simulation only through `_look`, what a set of parameters
-gives, and `_weigh`, the sums that it makes. `kernels/pool.py` learns the prior from a fleet.
+The algorithm (`_descend`) sees the simulation only through `_History`. `kernels/pool.py` learns the
+prior from a fleet.
 
 Source: Nocedal & Wright (2006) §10.3; Huber (1964), proposal 2, for σ; Bartlett (1946) for n.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import erf, exp, pi, sqrt
 
@@ -31,11 +31,12 @@ from numpy.typing import NDArray
 from gemel.errors import Invalid
 from gemel.kernels import lanes
 from gemel.kernels.base import Kernel
+from gemel.kernels.sensitivity import Pass, Run
 from gemel.records import Bools, Floats
 
-NUDGE = 1e-3  # the difference step, in spreads of the prior
-SETTLE = 4  # rounds in which σ and n are still learned
-WIDE = 6_000  # lanes × (parameters + 1) that are run side by side: about what a cache holds
+SILENT = 0.8  # posterior variance over prior variance from which readings say nothing
+SETTLE = 4  # rounds in which σ and n are still learned once an asset has come to rest
+_Sizes = tuple[Floats, Floats]  # σ (A,Y), n (A,)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ class Loss:
     sigma: float | Floats | None = None
     fresh: float | Floats | None = None
 
+    @property
+    def learns(self) -> bool:
+        """Whether something of it is learned from the residuals."""
+        return self.sigma is None or self.fresh is None
+
     def only(self, assets: NDArray[np.int64]) -> "Loss":
         """The loss of some assets."""
         sigma, fresh = (
@@ -134,8 +140,9 @@ class Fit:
     shrink (A,P): posterior variance over prior variance, 1 = the data said nothing
     cov (A,P,P): the whole posterior covariance; parameters that trade off are told apart by it
     sigma (A,Y), fresh (A,): the size of a residual and the rows of a fresh reading that were used
-    information (A,P,P), slope (A,P): what the readings alone say of θ near the answer θ̂,
-        log L(θ) ≈ slope'(θ − θ̂) − ½ (θ − θ̂)' information (θ − θ̂)
+    misfit (A,), slope (A,P), information (A,P,P): what the readings alone say of θ near the answer,
+        J(θ) without its prior ≈ misfit − 2 slope'(θ − θ̂) + (θ − θ̂)' information (θ − θ̂);
+        misfit is infinite, and the others 0, where a simulation ran away to no number
     """
 
     values: Floats
@@ -146,8 +153,9 @@ class Fit:
     cov: Floats
     sigma: Floats
     fresh: Floats
-    information: Floats
+    misfit: Floats
     slope: Floats
+    information: Floats
     rounds: int
 
 
@@ -160,11 +168,13 @@ def fit(
     prior: Prior | None = None,
     start: Floats | None = None,
     settle: float = 1e-3,
+    run: Run | None = None,
 ) -> Fit:
     """Parameters of every asset, with their uncertainty; the kernel's own prior unless given one.
 
     start (A,P): natural values from which the search sets out; the prior's centre unless given
     settle: a search ends when a step lowers J by less than this share of it
+    run: who runs a compiled pass, such as `engines.local.Local().run`; the thread that asks
 
     Raises `fit.no_samples` when an asset has nothing to learn from.
     """
@@ -177,16 +187,7 @@ def fit(
         )
     prior, loss = (prior or prior_of(kernel)).only(np.arange(windows.assets)), loss or Loss()
     begin = prior.centre if start is None else transformed(kernel, start)
-    parts = [
-        _descend(kernel, windows.only(b), rounds, settle, loss.only(b), prior.only(b), begin[b])
-        for b in _blocks(windows, prior.centre.shape[1])
-    ]
-    whole = {
-        item.name: np.concatenate([getattr(part, item.name) for part in parts])
-        for item in fields(Fit)
-        if item.name != "rounds"
-    }
-    return Fit(**whole, rounds=max(part.rounds for part in parts))
+    return _descend(kernel, windows, rounds, settle, loss, prior, begin, run)
 
 
 def simulate(kernel: Kernel, windows: Windows, values: Floats) -> Floats:
@@ -227,6 +228,47 @@ def pooled(kernel: Kernel, fitted: Floats) -> Prior:
     return Prior(theta.mean(axis=0), np.diag(np.minimum(scatter, declared.spread**2)))
 
 
+def unidentified(kernel: Kernel, information: Floats) -> list[list[str]]:
+    """What the readings of every asset say nothing about, in words.
+
+    information (A,P,P): `Fit.information`, held against the declared spreads. "heat": the parameter
+    itself; "heat with loss": both up together, "heat against loss": one up and the other down.
+
+    >>> from gemel.kernels.base import parameter, sensor
+    >>> class Scale(Kernel):
+    ...     version = "1"
+    ...     gain, load = (parameter("1", typical=1.0, spread=1.0, scale="log") for _ in range(2))
+    ...     reading = sensor("kg", noise=0.1)
+    >>> unidentified(Scale(), 100.0 * np.array([[[1.0, 1.0], [1.0, 1.0]]]))  # told: gain · load
+    [['gain against load']]
+    """
+    names = list(kernel.layout.parameters)
+    spread = prior_of(kernel).spread
+    scaled = information * np.outer(spread, spread)
+    silent = 1.0 / SILENT - 1.0
+    kept = np.linalg.inv(scaled + np.eye(len(names)))
+    told = np.diagonal(kept, axis1=1, axis2=2) < SILENT
+    words = [[name for name, is_told in zip(names, of, strict=True) if not is_told] for of in told]
+    doubtful = np.linalg.eigvalsh(scaled)[:, 0] < silent
+    for asset in np.flatnonzero(doubtful & told.any(axis=1)):
+        rest = np.flatnonzero(told[asset])
+        strengths, directions = np.linalg.eigh(scaled[asset][np.ix_(rest, rest)])
+        for direction in directions.T[strengths < silent]:
+            words[asset].append(_named([names[k] for k in rest], direction))
+    return words
+
+
+def _named(names: list[str], direction: Floats) -> str:
+    """A direction by its main parameters: first with second against third."""
+    order = np.argsort(-np.abs(direction), kind="stable")
+    first = float(direction[order[0]])
+    text: str = names[order[0]]
+    for k in order[1:]:
+        if abs(direction[k]) > 0.3 * abs(first):
+            text += f" {'with' if direction[k] * first > 0 else 'against'} {names[k]}"
+    return text
+
+
 def transformed(kernel: Kernel, values: Floats) -> Floats:
     """Natural values → θ: the logarithm where the scale is log."""
     logs = _logs(kernel)
@@ -249,27 +291,13 @@ def bounds(kernel: Kernel) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """One simulation: residual (T,L,Y) and ∂reading/∂θ (T,P,L,Y)."""
-
-    residual: Floats
-    slope: Floats
-
-    def taking(self, other: "_Pass", lanes_taken: Bools) -> "_Pass":
-        """This pass, with some lanes from another."""
-        lane = lanes_taken[:, None]
-        return _Pass(
-            np.where(lane, other.residual, self.residual), np.where(lane, other.slope, self.slope)
-        )
-
-
-@dataclass(frozen=True)
 class _Sums:
-    """A pass, weighed and summed per asset: J'J (A,P,P), J'r (A,P), loss (A,)."""
+    """A pass, summed per asset: J'J (A,P,P), J'r (A,P), loss (A,), Σ w r² (A,)."""
 
     jtj: Floats
     jtr: Floats
     loss: Floats
+    squares: Floats
 
     def taking(self, other: "_Sums", taken: Bools) -> "_Sums":
         """These sums, with some assets from another."""
@@ -277,9 +305,52 @@ class _Sums:
             np.where(taken[:, None, None], other.jtj, self.jtj),
             np.where(taken[:, None], other.jtr, self.jtr),
             np.where(taken, other.loss, self.loss),
+            np.where(taken, other.squares, self.squares),
         )
 
+    def put(self, rows: NDArray[np.int64], other: "_Sums") -> "_Sums":
+        """These sums, with another's for some rows."""
+        parts = []
+        for mine, theirs in (
+            (self.jtj, other.jtj),
+            (self.jtr, other.jtr),
+            (self.loss, other.loss),
+            (self.squares, other.squares),
+        ):
+            parts.append(mine.copy())
+            parts[-1][rows] = theirs
+        return _Sums(*parts)
 
+
+class _History:
+    """Some windows, laid out for the compiled pass, and what it says of every asset."""
+
+    def __init__(self, kernel: Kernel, windows: Windows, run: Run | None) -> None:
+        self.windows = windows
+        self._pass = Pass(kernel, windows, run)
+
+    def sums(self, theta: Floats, sizes: _Sizes, bend: float) -> _Sums:
+        """Loss, gradient and Gauss–Newton curvature of every asset at θ (A,P)."""
+        windows, (sigma, fresh) = self.windows, sizes
+        asset = windows.asset
+        told = self._pass.sums(theta[asset], sigma[asset], fresh[asset], bend)
+        jtj, jtr = _per_asset(windows, told.curvature), _per_asset(windows, told.gradient)
+        loss = _per_asset(windows, told.loss)
+        lost = ~(np.isfinite(loss) & np.isfinite(jtj.sum(axis=(1, 2)) + jtr.sum(axis=1)))
+        jtj[lost], jtr[lost], loss[lost] = 0.0, 0.0, np.inf  # so the next step is back to the prior
+        return _Sums(jtj, jtr, loss, _per_asset(windows, told.squares))
+
+    def sizes(self, theta: Floats, loss: Loss) -> _Sizes:
+        """σ and n: those that are given, or what the residuals at θ say."""
+        shape = (self.windows.assets, self.windows.readings.shape[2])
+        if loss.sigma is not None and loss.fresh is not None:
+            given = ((loss.sigma, shape), (loss.fresh, shape[:1]))
+            sigma, fresh = (np.array(np.broadcast_to(*pair), np.float64) for pair in given)
+            return sigma, fresh
+        return _sizes(self.windows, self._pass.residual(theta[self.windows.asset]), loss)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a bad guess may run away: it is not taken
 def _descend(
     kernel: Kernel,
     windows: Windows,
@@ -288,84 +359,71 @@ def _descend(
     loss: Loss,
     prior: Prior,
     begin: Floats,
+    run: Run | None,
 ) -> Fit:
     """Levenberg–Marquardt of some assets side by side, each with its own damping."""
     low, high = bounds(kernel)
     theta = np.clip(begin, low, high)
     damping = np.full(windows.assets, 1e-2)
-    now = _look(kernel, windows, theta)
-    sizes = _sizes(windows, now.residual, loss)
-    sums = _weigh(windows, now, *sizes, loss.bend)
-    for done in range(1, rounds + 1):
-        step = _solve(sums, theta, prior, damping)
-        tried = np.clip(theta + step, low, high)
-        new = _look(kernel, windows, tried)
-        told = _weigh(windows, new, *sizes, loss.bend)
+    history, rows = _History(kernel, windows, run), np.arange(windows.assets)
+    calm = np.full(windows.assets, 0 if loss.learns else SETTLE + 1)
+    sizes = history.sizes(theta, loss)
+    sizes = _trusting(sizes, loss, calm, sizes)
+    sums = history.sums(theta, sizes, loss.bend)
+    done, ended = 0, calm < 0
+    while done < rounds and not ended.all():
+        if 2 * np.count_nonzero(~ended) <= len(rows):  # those at rest are left out
+            rows = np.flatnonzero(~ended)
+            history = _History(kernel, windows.only(rows), run)
+        done += 1
+        step, gain = _solve(sums, theta, prior, damping)
+        tried = np.where(ended[:, None], theta, np.clip(theta + step, low, high))
+        told = sums.put(rows, history.sums(tried[rows], _of(sizes, rows), loss.bend))
         before, after = sums.loss + _pull(theta, prior), told.loss + _pull(tried, prior)
-        better = after < before
+        better = (after < before) & ~ended
         theta = np.where(better[:, None], tried, theta)
-        now = now.taking(new, better[windows.asset])
         damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-8, 1e8)
-        if done <= SETTLE:
-            sizes = _sizes(windows, now.residual, loss)
-            sums = _weigh(windows, now, *sizes, loss.bend)
-        else:
-            sums = sums.taking(told, better)
         small = np.abs(step / prior.spread).max(axis=1) < 2.0 * settle
         small |= before - after < settle * before
-        if ((small & better) | (damping > 1e6)).all():
-            break
+        rest = (small & better) | (damping > 1e6) | (gain < 1e-9 * np.minimum(before, after))
+        sums = sums.taking(told, better)
+        ended |= rest & (calm > 0)
+        calm += rest | (calm > 0)
+        if ((calm <= SETTLE) & ~ended).any():
+            damping[calm == 1] = 1e-2
+            learned = history.sizes(theta[rows], loss.only(rows))
+            kept = np.where(ended, SETTLE + 1, calm)[rows]
+            for part, new in zip(
+                sizes, _trusting(learned, loss, kept, _of(sizes, rows)), strict=True
+            ):
+                part[rows] = new
+            sums = sums.put(rows, history.sums(theta[rows], _of(sizes, rows), loss.bend))
     cov: Floats = np.asarray(np.linalg.inv(sums.jtj + prior.precision), np.float64)
     stds = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-    rmse, samples = _rmse(windows, now.residual)
+    samples = _per_asset(windows, windows.mask.sum(axis=(0, 2)).astype(float)).astype(np.int64)
+    weight = _per_asset(windows, np.asarray(windows.weight, np.float64).sum(axis=(0, 2)))
+    rmse = np.sqrt(sums.squares / np.maximum(weight, 1e-9))
     shrink = (stds / prior.spread) ** 2
     values = natural(kernel, theta)
-    return Fit(values, stds, rmse, samples, shrink, cov, *sizes, sums.jtj, sums.jtr, done)
-
-
-def _look(kernel: Kernel, windows: Windows, theta: Floats) -> _Pass:
-    """Simulate at θ and, side by side, with each parameter nudged (inwards at an upper bound)."""
-    count = theta.shape[1]
-    step = NUDGE * prior_of(kernel).spread
-    nudge = step * np.where(theta + step > bounds(kernel)[1], -1.0, 1.0)
-    sets = np.tile(theta, (count + 1, 1, 1))
-    for k in range(count):
-        sets[k + 1, :, k] += nudge[:, k]
-    with np.errstate(over="ignore", invalid="ignore"):
-        read = simulate(kernel, windows, natural(kernel, sets))
-        residual = np.where(windows.mask, windows.readings - read[:, 0], 0.0)
-        slope = (read[:, 1:] - read[:, :1]) / nudge.T[None, :, windows.asset, None]
-    return _Pass(residual, slope)
-
-
-def _weigh(windows: Windows, seen: _Pass, sigma: Floats, fresh: Floats, bend: float) -> _Sums:
-    """Loss, gradient and Gauss–Newton curvature of every asset."""
-    scale = sigma[windows.asset]
-    knee = bend * scale
-    root = np.sqrt(1.0 + (seen.residual / knee) ** 2)
-    power = windows.weight / (scale**2 * fresh[windows.asset, None])
-    loss = (power * 2.0 * knee**2 * (root - 1.0)).sum(axis=(0, 2))
-    pull = power / root
-    rows = np.moveaxis(seen.slope, 2, 0)  # (L,T,P,Y)
-    rows = np.moveaxis(rows, 2, 1).reshape(*rows.shape[::2][:2], -1)  # (L,P,T·Y)
-    flat = np.moveaxis(pull, 1, 0).reshape(len(rows), 1, -1)
-    residual = np.moveaxis(seen.residual, 1, 0).reshape(len(rows), -1, 1)
-    weighted = rows * flat
-    return _Sums(
-        _per_asset(windows, weighted @ rows.swapaxes(1, 2)),
-        _per_asset(windows, (weighted @ residual)[..., 0]),
-        _per_asset(windows, loss),
+    return Fit(
+        values, stds, rmse, samples, shrink, cov, *sizes, sums.loss, sums.jtr, sums.jtj, done
     )
 
 
-def _solve(sums: _Sums, theta: Floats, prior: Prior, damping: Floats) -> Floats:
-    """The damped Gauss–Newton step of every asset, two spreads at most: (A,P)."""
+def _of(sizes: _Sizes, rows: NDArray[np.int64]) -> _Sizes:
+    """σ and n of some assets."""
+    return sizes[0][rows], sizes[1][rows]
+
+
+def _solve(sums: _Sums, theta: Floats, prior: Prior, damping: Floats) -> tuple[Floats, Floats]:
+    """The damped Gauss–Newton step (A,P), two spreads at most, and what it promises (A,)."""
     normal = sums.jtj + prior.precision
     diagonal = np.diagonal(normal, axis1=1, axis2=2)
     lifted = normal + damping[:, None, None] * diagonal[:, :, None] * np.eye(theta.shape[1])
-    right = sums.jtr[..., None] - prior.precision @ (theta - prior.centre)[..., None]
-    step = np.linalg.solve(lifted, right)[..., 0]
-    return np.asarray(np.clip(step, -2.0 * prior.spread, 2.0 * prior.spread))
+    right = sums.jtr - np.einsum("apq,aq->ap", prior.precision, theta - prior.centre)
+    step = np.linalg.solve(lifted, right[..., None])[..., 0]
+    step = np.clip(step, -2.0 * prior.spread, 2.0 * prior.spread)
+    return np.asarray(step), np.asarray((right * step).sum(axis=1))
 
 
 def _pull(theta: Floats, prior: Prior) -> Floats:
@@ -374,7 +432,7 @@ def _pull(theta: Floats, prior: Prior) -> Floats:
     return np.asarray(np.einsum("ap,apq,aq->a", away, prior.precision, away))
 
 
-def _sizes(windows: Windows, residual: Floats, loss: Loss) -> tuple[Floats, Floats]:
+def _sizes(windows: Windows, residual: Floats, loss: Loss) -> _Sizes:
     """σ (A,Y) of the residuals, spikes clipped, and n (A,), the rows that make a fresh one."""
     shape = (windows.assets, residual.shape[2])
     sigma = np.full(shape, 0.0 if loss.sigma is None else loss.sigma)
@@ -382,10 +440,13 @@ def _sizes(windows: Windows, residual: Floats, loss: Loss) -> tuple[Floats, Floa
     if loss.sigma is None:
         sigma = np.sqrt(_per_asset(windows, (windows.weight * residual**2).sum(axis=0)) / count)
         for _ in range(20):
+            last = sigma
             knee = loss.bend * sigma[windows.asset]
             clipped = np.clip(residual, -knee, knee)
             squares = _per_asset(windows, (windows.weight * clipped**2).sum(axis=0))
             sigma = np.sqrt(squares / count / _kept(loss.bend))
+            if (np.abs(sigma - last) <= 1e-4 * sigma).all():
+                break
         sigma = np.maximum(sigma, 1e-9)
     if loss.fresh is not None:
         return sigma, np.array(np.broadcast_to(loss.fresh, windows.assets), np.float64)
@@ -397,26 +458,24 @@ def _sizes(windows: Windows, residual: Floats, loss: Loss) -> tuple[Floats, Floa
     return sigma, (1.0 + rho) / (1.0 - rho)
 
 
+def _trusting(learned: _Sizes, loss: Loss, calm: NDArray[np.int64], before: _Sizes) -> _Sizes:
+    """The sizes to go on with, `calm` rounds after an asset first came to rest.
+
+    Until then (0) every row is taken for fresh: what a poor first guess leaves is large and smooth,
+    and would excuse itself as noise. From SETTLE on they stay, so that J does and the search ends.
+    """
+    sigma, fresh = learned
+    if loss.fresh is None:
+        fresh = np.where(calm == 0, 1.0, fresh)
+    kept = calm > SETTLE
+    return np.where(kept[:, None], before[0], sigma), np.where(kept, before[1], fresh)
+
+
 def _kept(bend: float) -> float:
     """E min(z², bend²) of a standard normal z: what clipping leaves of its variance."""
     inside = erf(bend / sqrt(2.0))
     density = exp(-0.5 * bend**2) / sqrt(2.0 * pi)
     return inside - 2.0 * bend * density + bend**2 * (1.0 - inside)
-
-
-def _rmse(windows: Windows, residual: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Weighted root mean square (A,) and the number of judged readings (A,)."""
-    squares = _per_asset(windows, (windows.weight * residual**2).sum(axis=(0, 2)))
-    total = _per_asset(windows, windows.weight.sum(axis=(0, 2)).astype(float))
-    samples = _per_asset(windows, windows.mask.sum(axis=(0, 2)).astype(float))
-    return np.sqrt(squares / np.maximum(total, 1e-9)), samples.astype(np.int64)
-
-
-def _blocks(windows: Windows, parameters: int) -> list[NDArray[np.int64]]:
-    """Assets, cut so that what runs side by side stays about WIDE."""
-    lanes_of = np.bincount(windows.asset, minlength=windows.assets) * (parameters + 1)
-    block = (np.cumsum(lanes_of) - lanes_of) // WIDE
-    return [np.flatnonzero(block == b) for b in np.unique(block)]
 
 
 def _per_asset(windows: Windows, lane_values: Floats) -> Floats:

@@ -28,6 +28,7 @@ from gemel.kernels.native import Native, padded
 from gemel.kernels.program import Program, once
 from gemel.records import Floats
 
+Run = Callable[[Native, NDArray[np.int64], int, int, tuple[int, int]], None]
 MOST = 64  # sub-steps of one step that are written out
 
 
@@ -46,11 +47,12 @@ class History(Protocol):
 
 @dataclass(frozen=True)
 class Sums:
-    """Of every lane: H (L,P,P), g (L,P), L (L,)."""
+    """Of every lane: H (L,P,P), g (L,P), L (L,), Σ w r² (L,)."""
 
     curvature: Floats
     gradient: Floats
     loss: Floats
+    squares: Floats
 
 
 class Pass:
@@ -59,10 +61,10 @@ class Pass:
     run: who runs a compiled program over lanes, by default the thread that asks
     """
 
-    def __init__(self, kernel: Kernel, windows: History, run: Callable[..., None] | None = None):
+    def __init__(self, kernel: Kernel, windows: History, run: Run | None = None) -> None:
         self.kernel, self.count = type(kernel), windows.inputs.shape[1]
         self.steps, self.lanes = len(windows.inputs), padded(windows.inputs.shape[1])
-        self._run = run or (lambda native, *where: native.run(*where[:3], steps=where[3]))
+        self._run = run or _here
         layout = self.kernel.layout
         parts = _parts(self.kernel, windows)
         self._sums = Native(program(self.kernel, parts, False), "d")
@@ -92,8 +94,9 @@ class Pass:
             for j in range(i + 1):
                 curvature[:, i, j] = curvature[:, j, i] = columns[f"H.{i}.{j}"][: self.count]
         gradient = [columns[f"g.{i}"][: self.count] for i in range(size)]
-        loss = columns["loss"][: self.count]
-        return Sums(curvature, np.stack(gradient, -1) if size else np.zeros((len(loss), 0)), loss)
+        loss, squares = columns["loss"][: self.count], columns["squares"][: self.count]
+        slope = np.stack(gradient, -1) if size else np.zeros((self.count, 0))
+        return Sums(curvature, slope, loss, squares)
 
     def residual(self, theta: Floats) -> Floats:
         """r (T,L,Y), 0 where a reading has no weight."""
@@ -111,8 +114,9 @@ class Pass:
             if name not in self._columns and not name.startswith("r.")
         }
         for k in range(theta.shape[1]):
-            blank[f"theta.{k}"][: self.count] = theta[:, k]
-            blank[f"theta.{k}"][self.count :] = theta[0, k]
+            if f"theta.{k}" in blank:
+                blank[f"theta.{k}"][: self.count] = theta[:, k]
+                blank[f"theta.{k}"][self.count :] = theta[0, k]
         for name in blank:
             if name.startswith("knee."):
                 blank[name][:] = 1.0
@@ -126,6 +130,13 @@ class Pass:
         out = np.empty((self.steps, self.lanes))
         out[:, : self.count], out[:, self.count :] = values, values[:, :1]
         return out
+
+
+def _here(
+    native: Native, table: NDArray[np.int64], first: int, last: int, steps: tuple[int, int]
+) -> None:
+    """In the thread that asks."""
+    native.run(table, first, last, steps=steps)
 
 
 @once
@@ -175,7 +186,7 @@ def _residuals(graph: Graph, size: int, read: dict[str, Any], first: Any) -> dic
 def _sums(graph: Graph, size: int, read: dict[str, Any], first: Any) -> dict[str, Any]:
     """H, g and L, begun at 0 with the first step."""
     names = [f"H.{i}.{j}" for i in range(size) for j in range(i + 1)]
-    names += [f"g.{i}" for i in range(size)] + ["loss"]
+    names += [f"g.{i}" for i in range(size)] + ["loss", "squares"]
     total: dict[str, Any] = {n: np.where(first, 0.0, graph.input(n)) for n in names}
     for name, value in read.items():
         weight, r = _off(graph, name, value)
@@ -183,6 +194,7 @@ def _sums(graph: Graph, size: int, read: dict[str, Any], first: Any) -> dict[str
         bent = r / knee
         root = np.sqrt(1.0 + bent * bent)
         total["loss"] = total["loss"] + 2.0 * power * (knee * knee) * (root - 1.0)
+        total["squares"] = total["squares"] + weight * r * r
         pull = power / root
         grad = value.grad if isinstance(value, Dual) else {}
         for i in range(size):
