@@ -368,7 +368,8 @@ def _unscented_sense(asset: _Asset, x: Row, p: Factors) -> tuple[Row, list[Row],
     """Readings foreseen, and their regression on the states: y ≈ ŷ + h (x − x⁻) + e, e ~ N(0, Ω).
 
     In the directions ξ of the factors, x = x⁻ + U √D ξ, the slopes are b = E ξ y; so h solves
-    Uᵀ h = b / √D, and Ω = var y − b·b is what no straight line explains.
+    Uᵀ h = b / √D, and Ω = var y − b·b is what no straight line explains: a sum of squares, of what
+    two opposite points have in common.
     """
     count = len(x)
     points, weights, lengths = _points(x, p)
@@ -381,14 +382,16 @@ def _unscented_sense(asset: _Asset, x: Row, p: Factors) -> tuple[Row, list[Row],
         values = [r[k] for r in read]
         mean = _mean(values, weights)
         off = [widen(v - mean, asset.wide) for v in values]
-        pairs = [
-            weights[2 * j] * lengths[2 * j] * (off[2 * j] - off[2 * j + 1]) for j in range(count)
-        ]
-        variance = _dot((w, o * o) for w, o in zip(weights, off, strict=True))
-        slopes = [b / np.sqrt(np.maximum(d, TINY)) for b, d in zip(pairs, p.diagonal, strict=True)]
+        pairs = list(zip(off[0 : 2 * count : 2], off[1 : 2 * count : 2], strict=True))
+        b = [weights[0] * lengths[0] * (ahead - back) for ahead, back in pairs]
+        slopes = [s / np.sqrt(np.maximum(d, TINY)) for s, d in zip(b, p.diagonal, strict=True)]
+        bent = [ahead + back for ahead, back in pairs]
+        centre = zip(weights[2 * count :], off[2 * count :], strict=True)
         foreseen.append(mean)
         rows.append(p.solve(slopes))
-        doubt.append(np.maximum(variance - _dot((b, b) for b in pairs), 0.0))
+        doubt.append(
+            _dot((0.5 * weights[0] * o, o) for o in bent) + _dot((w * o, o) for w, o in centre)
+        )
     return foreseen, rows, doubt
 
 
