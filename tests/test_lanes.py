@@ -1,4 +1,4 @@
-"""The step is as fine as the physics asks, declared or not."""
+"""The step is as fine as the physics asks, declared or not, and as exact as its order says."""
 
 from typing import Any
 
@@ -7,6 +7,9 @@ import pytest
 
 from gemel.kernels import estimate, lanes
 from gemel.kernels.base import Kernel, sensor, state
+from gemel.kernels.expression import Graph
+from gemel.kernels.native import Native
+from gemel.kernels.program import Program
 
 MINUTE = 60 * 10**9
 
@@ -23,6 +26,56 @@ class Cooling(Kernel):
 
     def sense(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         return {"thermometer": x.heat}
+
+
+class Growing(Cooling):
+    """Logistic growth, x' = x (1 − x), beside a swing, a'' = −a."""
+
+    version = "1.0"
+    heat = state("1", start=0.1, start_std=1.0)
+    place = state("1", start=1.0, start_std=1.0)
+    speed = state("1", start=0.0, start_std=1.0)
+
+    def flow(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        return {"heat": x.heat * (1.0 - x.heat), "place": x.speed, "speed": -x.place}
+
+
+class GrowingByHeun(Growing):
+    """The same, by Heun's rule."""
+
+    version = "1.0"
+    integrator = "heun"
+
+
+def numpy_step(kernel: Kernel, x: list[Any], h: float) -> list[Any]:
+    return lanes.integrate(kernel, x, [], [], h)
+
+
+def compiled_step(kernel: Kernel, x: list[Any], h: float) -> list[Any]:
+    """One step, traced and compiled in float64."""
+    graph, names = Graph(), list(kernel.layout.states)
+    moved = lanes.integrate(kernel, [graph.input(name) for name in names], [], [], graph.input("h"))
+    native = Native(Program.of("step", graph, dict(zip(names, moved, strict=True))), "d")
+    columns = {name: np.full(16, at[0]) for name, at in zip(names, x, strict=True)}
+    native.apply(columns | {"h": np.full(16, h)}, 16)
+    return [columns[name][:1] for name in names]
+
+
+@pytest.mark.parametrize("step", [numpy_step, compiled_step])
+@pytest.mark.parametrize(("kernel", "order"), [(Growing, 4), (GrowingByHeun, 2)])
+def test_halving_the_step_shrinks_the_error_by_the_order(
+    kernel: Any, order: int, step: Any
+) -> None:
+    span, errors = 2.0, []
+    for steps in (32, 64, 128):
+        x = [np.array([0.1]), np.array([1.0]), np.array([0.0])]
+        for _ in range(steps):
+            x = step(kernel(), x, span / steps)
+        grown, place, speed = (float(a[0]) for a in x)
+        swing = np.hypot(place - np.cos(span), speed + np.sin(span))
+        errors.append([abs(grown - 1.0 / (1.0 + 9.0 * np.exp(-span))), swing])
+    found = np.log2(np.array(errors[:-1]) / errors[1:])
+    np.testing.assert_allclose(found, order, atol=0.1)
 
 
 @pytest.mark.parametrize("dt", [60.0, 7200.0, 14 * 86_400.0])
