@@ -23,7 +23,7 @@ from gemel.errors import Bug, GemelError, Invalid
 from gemel.kernels import draws, filters
 from gemel.kernels.emit import LANES, TILE
 from gemel.kernels.expression import MEANING, Graph, apply
-from gemel.kernels.native import Native, padded, shared
+from gemel.kernels.native import Native, compile_, padded, shared
 from gemel.kernels.program import Program
 
 Author = Callable[..., Any]
@@ -517,6 +517,13 @@ def test_normal_numbers_are_normal_and_owe_each_other_nothing() -> None:
 def test_equal_programs_share_their_code() -> None:
     one, two = (Native(traced(lambda x: np.exp(x) + 1.0, "x")) for _ in range(2))
     assert one.code is two.code and one.code is not Native(one.program, "d").code
+
+
+def test_code_that_is_let_go_takes_no_other_along() -> None:
+    for _ in range(3):
+        made = compile_(traced(lambda x: {"x": x + 1.0}, "x"), "f")
+        del made
+    assert compiled(lambda x: x - 1.0, "f", 3.0)[0] == 2.0
 
 
 def test_a_compiled_program_pickles_as_what_it_computes() -> None:

@@ -25,7 +25,6 @@ from gemel.kernels.program import Program
 _DTYPES = {"float": np.float32, "double": np.float64, "i8": np.bool_, "i64": np.uint64}
 _RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] + [ctypes.c_int64] * 5)
 _compiled: dict[tuple[str, str], "_Code"] = {}
-_machine: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,8 @@ class Native:
 
     def assembly(self) -> str:
         """What the processor is told, to read."""
-        module = _parsed(emit(self.program, self.real)[0])
-        return str(_target().emit_assembly(module))
+        target = _target()
+        return str(target.emit_assembly(_parsed(emit(self.program, self.real)[0], target)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"program": self.program, "real": self.real}
@@ -172,30 +171,28 @@ def build() -> str:
 def compile_(program: Program, real: str) -> _Code:
     """Machine code of a program, not remembered."""
     text, columns = emit(program, real)
-    engine = llvm.create_mcjit_compiler(_parsed(text), _target())
+    target = _target()
+    engine = llvm.create_mcjit_compiler(_parsed(text, target), target)
     engine.finalize_object()
     return _Code(engine, _RUN(engine.get_function_address("run")), tuple(columns))
 
 
-def _parsed(text: str) -> Any:
-    target = _target()
+def _parsed(text: str, target: Any) -> Any:
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = target.triple, str(target.target_data)
     return module
 
 
 def _target() -> Any:
-    """The machine that code is made for: this one, with all it can do."""
-    if not _machine:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        target = llvm.Target.from_default_triple()
-        _machine.append(
-            target.create_target_machine(
-                cpu=llvm.get_host_cpu_name(),
-                features=llvm.get_host_cpu_features().flatten(),
-                opt=2,
-                jit=True,
-            )
-        )
-    return _machine[0]
+    """The machine that code is made for: this one, with all it can do.
+
+    Made anew each time: an engine takes its target along when it is let go.
+    """
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=2,
+        jit=True,
+    )
