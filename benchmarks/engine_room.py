@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from benchmarks.engine import MILLION, million, spent
 from benchmarks.reference import ReferenceBearing
@@ -53,9 +52,6 @@ print(resident() - before)
 """
 
 
-_held: list[Any] = []  # machine code, which a process keeps as long as it lives
-
-
 def told(script: str) -> float:
     """The number that a new process prints."""
     command = [sys.executable, "-c", script]
@@ -91,10 +87,7 @@ def compiling() -> dict[str, float]:
     operations. The median of three."""
 
     def seconds(program: Callable[[], Program]) -> float:
-        def once() -> None:
-            _held.append(compile_(program(), "f"))
-
-        return statistics.median(spent(once).cpu for _ in range(3))
+        return statistics.median(spent(lambda: compile_(program(), "f")).cpu for _ in range(3))
 
     operations = ukf(Electrochemistry).operations
     return {
