@@ -141,17 +141,18 @@ def _power(r: Any, a: Any, b: Any) -> tuple[Callable[[Any], Any], Callable[[Any]
     return _times(b * r / _not_0(a) if root else b * np.power(a, b - 1.0)), by_exponent
 
 
+# np.divide and not a slash: a value that is known to be 0 is a plain number.
 _RULES: dict[np.ufunc, Callable[..., tuple[Callable[[Any], Any], ...]]] = {
     np.add: lambda r, a, b: (_same, _same),
     np.subtract: lambda r, a, b: (_same, np.negative),
     np.multiply: lambda r, a, b: (_times(b), _times(a)),
-    np.divide: lambda r, a, b: (_times(1.0 / b), _times(-r / b)),
+    np.divide: lambda r, a, b: (_times(np.divide(1.0, b)), _times(np.divide(-r, b))),
     np.power: _power,
     np.negative: lambda r, a: (np.negative,),
     np.exp: lambda r, a: (_times(r),),
     np.expm1: lambda r, a: (_times(r + 1.0),),
-    np.log: lambda r, a: (_times(1.0 / a),),
-    np.log1p: lambda r, a: (_times(1.0 / (1.0 + a)),),
+    np.log: lambda r, a: (_times(np.divide(1.0, a)),),
+    np.log1p: lambda r, a: (_times(np.divide(1.0, 1.0 + a)),),
     np.sqrt: lambda r, a: (_times(0.5 / _not_0(r)),),
     np.sin: lambda r, a: (_times(np.cos(a)),),
     np.cos: lambda r, a: (_times(-np.sin(a)),),
