@@ -16,8 +16,6 @@ from gemel.clock import SECOND
 from gemel.errors import Invalid, explain
 from gemel.flow.fleet import load_kernel
 from gemel.kernels import library
-from gemel.kernels.library.expected_temperature import ExpectedTemperature
-from gemel.kernels.library.generator_bearing import GeneratorBearing
 from gemel.starter import init
 from gemel.testing import kernel_checks
 from gemel.testing.kernels import PROMISES
@@ -39,22 +37,12 @@ EXAMPLES = [
     for path in sorted((ROOT / "examples").glob("*/kernel*.py"))
     for name in re.findall(r"^class (\w+)\(Kernel\)", path.read_text("utf-8"), re.MULTILINE)
 ]
-TO_MEND = {
-    ExpectedTemperature: "lanes.integrate asks a kernel without states for its flow",
-    GeneratorBearing: "max_step of 600 s: a probe with a lag of 288 s is off by 3 K after one step",
-}
-
-
-def shown(kernel: type[Kernel]) -> Any:
-    """A kernel as a case, marked when it is known to fail."""
-    marks = [pytest.mark.xfail(reason=TO_MEND[kernel])] if kernel in TO_MEND else []
-    return pytest.param(kernel, marks=marks, id=kernel.__name__)
 
 
 # --- our own -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", [shown(k) for k in LIBRARY + EXAMPLES])
+@pytest.mark.parametrize("kernel", LIBRARY + EXAMPLES)
 def test_every_kernel_that_we_ship_keeps_its_promises(kernel: type[Kernel]) -> None:
     kernel_checks(kernel)
 
