@@ -39,17 +39,18 @@ class Local:
         first: int,
         last: int,
         steps: tuple[int, int] = (0, 1),
+        every: int = 1,
     ) -> None:
         """`native.run`, cut between the threads where that pays."""
         lanes = last - first
         if self.threads == 1 or lanes * (steps[1] - steps[0]) < WORTH or lanes < 2 * LANES:
-            native.run(table, first, last, steps=steps)
+            native.run(table, first, last, steps=steps, every=every)
             return
         share = -(-lanes // (self.threads * LANES)) * LANES
         bounds = [(low, min(low + share, last)) for low in range(first, last, share)]
 
         def piece(low: int, high: int) -> Callable[[], None]:
-            return lambda: native.run(table, low, high, steps=steps)
+            return lambda: native.run(table, low, high, steps=steps, every=every)
 
         self.all([piece(*bound) for bound in bounds])
 

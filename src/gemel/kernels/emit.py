@@ -10,9 +10,10 @@ Never   optimises mathematics (the graph is already folded) and never lets LLVM 
 
 Each column is (address, bytes from lane to lane, bytes from step to step). A column that every tile
 shares has 0 bytes from lane to lane and is as long as one tile; a history has bytes from step to
-step; a uniform column is one number a step, spread over the lanes as it is read. The vectors are
-explicit, so nothing hangs on a loop vectoriser, and there is no remainder: fleets are padded to
-LANES, and every lane goes through the same code.
+step, or from every so many steps to the next, where a step is cut in parts; a uniform column is one
+number a step, spread over the lanes as it is read. The vectors are explicit, so nothing hangs on a
+loop vectoriser, and there is no remainder: fleets are padded to LANES, and every lane goes through
+the same code.
 """
 
 from typing import Any
@@ -33,7 +34,9 @@ _STORED = {"f": "float", "d": "double", "b": "i8", "k": "i64"}
 _BYTES = {"float": 4, "double": 8, "i8": 1, "i64": 8}
 
 _LOOPS = """\
-define void @run(ptr %table, i64 %first, i64 %last, i64 %tile, i64 %begin, i64 %end) #0 {{
+define void @run(
+  ptr %table, i64 %first, i64 %last, i64 %tile, i64 %begin, i64 %end, i64 %every
+) #0 {{
 entry:
   br label %tiles
 tiles:
@@ -52,7 +55,8 @@ steps:
   %step.more = icmp slt i64 %step, %end
   br i1 %step.more, label %step.begin, label %steps.done
 step.begin:
-  %past = sub i64 %step, %begin
+  %since = sub i64 %step, %begin
+  %past = sdiv i64 %since, %every
 {step}
   br label %lanes
 lanes:

@@ -72,6 +72,8 @@ def integrate(kernel: Kernel, x: Columns, u: Columns, p: Columns, h: Any) -> Col
     makes the new state keeps a precise state's float64.
     """
     layout = kernel.layout
+    if not layout.states:
+        return []
     inputs, parameters = named(layout.inputs, u), named(layout.parameters, p)
     if hasattr(kernel, "step"):
         moved = kernel.step(named(layout.states, x), inputs, parameters, h)

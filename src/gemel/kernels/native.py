@@ -23,7 +23,7 @@ from gemel.kernels.emit import LANES, TILE, emit
 from gemel.kernels.program import Program
 
 _DTYPES = {"float": np.float32, "double": np.float64, "i8": np.bool_, "i64": np.uint64}
-_RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] + [ctypes.c_int64] * 5)
+_RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] + [ctypes.c_int64] * 6)
 _compiled: dict[tuple[str, str], "_Code"] = {}
 
 
@@ -117,14 +117,16 @@ class Native:
         last: int,
         *,
         steps: tuple[int, int] = (0, 1),
+        every: int = 1,
     ) -> None:
         """Run lanes [first, last) over steps [begin, end), in place. Bounds are multiples of LANES.
 
-        The columns of `table` must outlive the call. A history's first row is that of `begin`.
+        The columns of `table` must outlive the call. A history's first row is that of `begin`;
+        it moves on by a row `every` so many steps.
         A table that is run often may be given by its address.
         """
         address = table if isinstance(table, int) else table.ctypes.data
-        self.code.call(address, first, last, TILE, *steps)
+        self.code.call(address, first, last, TILE, *steps, every)
 
     def apply(
         self, columns: dict[str, NDArray[Any]], lanes: int, steps: tuple[int, int] = (0, 1)

@@ -28,8 +28,7 @@ from gemel.kernels.native import Native, padded
 from gemel.kernels.program import Program, once
 from gemel.records import Floats
 
-Run = Callable[[Native, NDArray[np.int64], int, int, tuple[int, int]], None]
-MOST = 64  # sub-steps of one step that are written out
+Run = Callable[[Native, NDArray[np.int64], int, int, tuple[int, int], int], None]
 
 
 class History(Protocol):
@@ -66,7 +65,7 @@ class Pass:
         self.steps, self.lanes = len(windows.inputs), padded(windows.inputs.shape[1])
         self._run = run or _here
         layout = self.kernel.layout
-        parts = _parts(self.kernel, windows)
+        self._parts = parts = _parts(self.kernel, windows)
         self._sums = Native(program(self.kernel, parts, False), "d")
         self._told = Native(program(self.kernel, parts, True), "d")
         self._columns: dict[str, NDArray[Any]] = {}
@@ -123,7 +122,8 @@ class Pass:
         return blank | self._columns
 
     def _go(self, native: Native, columns: dict[str, NDArray[Any]]) -> None:
-        self._run(native, native.table(columns, self.lanes), 0, self.lanes, (0, self.steps))
+        steps = (0, self.steps * self._parts)
+        self._run(native, native.table(columns, self.lanes), 0, self.lanes, steps, self._parts)
 
     def _laid(self, values: Floats) -> Floats:
         """(T,L) → (T, lanes), time outermost; lanes without a window repeat the first one."""
@@ -133,18 +133,29 @@ class Pass:
 
 
 def _here(
-    native: Native, table: NDArray[np.int64], first: int, last: int, steps: tuple[int, int]
+    native: Native,
+    table: NDArray[np.int64],
+    first: int,
+    last: int,
+    steps: tuple[int, int],
+    every: int,
 ) -> None:
     """In the thread that asks."""
-    native.run(table, first, last, steps=steps)
+    native.run(table, first, last, steps=steps, every=every)
 
 
 @once
 def program(kernel: type[Kernel], parts: int, told: bool) -> Program:
-    """One step of every window. told: residuals, else the sums."""
+    """One of the `parts` sub-steps of a step of every window. told: residuals, else the sums.
+
+    Readings count in the last part.
+    """
     layout, graph = kernel.layout, Graph()
     instance, size = kernel(), len(layout.parameters)
-    first = np.equal(graph.add("step", (), "f"), 0.0)
+    step: Any = graph.add("step", (), "f")
+    first = np.equal(step, 0.0)
+    part = step - parts * np.floor(step / parts) if parts > 1 else 0.0
+    last = graph.symbol(np.equal(part, parts - 1.0))
     p: list[Any] = []
     x: list[Any] = []
     for j, item in enumerate(layout.parameters.values()):
@@ -157,8 +168,7 @@ def program(kernel: type[Kernel], parts: int, told: bool) -> Program:
     u = [graph.input(f"u.{name}") for name in layout.inputs]
     h = graph.input("h")
     begun = lanes.begin(instance, u, p)
-    for _ in range(parts):
-        x = lanes.integrate(instance, x, u, p, h)
+    x = lanes.integrate(instance, x, u, p, h)
     x = [np.where(first, a, b) for a, b in zip(begun, x, strict=True)]
     outputs: dict[str, Any] = {}
     for name, moved in zip(layout.states, x, strict=True):
@@ -168,7 +178,7 @@ def program(kernel: type[Kernel], parts: int, told: bool) -> Program:
             outputs[f"S.{name}.{j}"] = grad.get(j, 0.0)
     read = lanes.sense(instance, list(x), u, p)
     add = _residuals if told else _sums
-    outputs |= add(graph, size, dict(zip(layout.outputs, read, strict=True)), first)
+    outputs |= add(graph, size, dict(zip(layout.outputs, read, strict=True)), first, last)
     uniform = {"h"}
     return Program.of(f"{kernel.__name__}.pass", graph, outputs, None, uniform)
 
@@ -179,17 +189,20 @@ def _off(graph: Graph, name: str, read: Any) -> tuple[Any, Any]:
     return weight, np.where(weight > 0.0, graph.input(f"y.{name}") - value_of(read), 0.0)
 
 
-def _residuals(graph: Graph, size: int, read: dict[str, Any], first: Any) -> dict[str, Any]:
+def _residuals(
+    graph: Graph, size: int, read: dict[str, Any], first: Any, last: Any
+) -> dict[str, Any]:
     return {f"r.{name}": _off(graph, name, value)[1] for name, value in read.items()}
 
 
-def _sums(graph: Graph, size: int, read: dict[str, Any], first: Any) -> dict[str, Any]:
+def _sums(graph: Graph, size: int, read: dict[str, Any], first: Any, last: Any) -> dict[str, Any]:
     """H, g and L, begun at 0 with the first step."""
     names = [f"H.{i}.{j}" for i in range(size) for j in range(i + 1)]
     names += [f"g.{i}" for i in range(size)] + ["loss", "squares"]
     total: dict[str, Any] = {n: np.where(first, 0.0, graph.input(n)) for n in names}
     for name, value in read.items():
-        weight, r = _off(graph, name, value)
+        given, r = _off(graph, name, value)
+        weight = np.where(last, given, 0.0)
         knee, power = graph.input(f"knee.{name}"), graph.input(f"power.{name}") * weight
         bent = r / knee
         root = np.sqrt(1.0 + bent * bent)
@@ -221,4 +234,4 @@ def _parts(kernel: type[Kernel], windows: History) -> int:
         columns |= dict(zip((f"p.{n}" for n in layout.parameters), p, strict=True))
         columns |= dict(zip((f"x.{n}" for n in layout.states), x, strict=True))
         rate = np.atleast_1d(rates.run(columns)["rate"])
-    return int(min(MOST, pace.substeps(kernel, np.full(len(rate), windows.dt), rate).max()))
+    return int(pace.substeps(kernel, np.full(len(rate), windows.dt), rate).max())

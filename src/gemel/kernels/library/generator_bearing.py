@@ -49,7 +49,7 @@ class GeneratorBearing(Kernel):
     """
 
     version: ClassVar[str] = "1.0"
-    max_step: ClassVar[float] = 600.0  # s; the fastest lag is the probe's, about 360 s
+    max_step: ClassVar[float] = 200.0  # s; the fastest lag is the probe's, 288 s or more
 
     bearing = state("degC", start=45.0, start_std=5.0, noise=0.022)
     stator = state("degC", start=55.0, start_std=8.0, noise=0.15)
