@@ -61,10 +61,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Sensor:
-    """An instrument: unit and noise, one standard deviation."""
+    """An instrument: unit, noise (one standard deviation), and how far off [σ] it is believed."""
 
     unit: str
     noise: float
+    gate: float = np.inf
 
 
 def state(
@@ -96,9 +97,18 @@ def parameter(
     return Parameter(unit, float(typical), float(spread), scale, bounds or default)
 
 
-def sensor(unit: str, *, noise: float) -> Any:
-    """Declare a sensor y; `noise` is one standard deviation of a reading."""
-    return Sensor(unit, float(noise))
+def sensor(unit: str, *, noise: float, gate: float = np.inf) -> Any:
+    """Declare a sensor y; `noise` is one standard deviation of a reading.
+
+    A reading further than `gate` standard deviations from what is foreseen moves nothing; it still
+    counts in the NIS, so that a sensor which is shut out is seen. Doubt grows meanwhile, and a
+    reading that stays is believed in the end.
+    """
+    if not gate > 0:
+        raise Invalid(
+            "kernel.gate", f"a gate of {gate} lets nothing in", mend="write some σ: gate=5.0"
+        )
+    return Sensor(unit, float(noise), float(gate))
 
 
 class Values:
@@ -182,6 +192,13 @@ def _check(cls: type[Kernel]) -> None:
     declared = layout.states | layout.inputs | layout.parameters | layout.outputs
     for name, item in declared.items():
         units.check(item.unit, f"{where}, {type(item).__name__.lower()} {name}")
+    if cls.integrator not in ("rk4", "heun"):
+        raise Invalid(
+            "kernel.integrator",
+            f"there is no integrator '{cls.integrator}'",
+            where=where,
+            mend='write integrator = "rk4" or "heun"',
+        )
     moves = hasattr(cls, "flow") + hasattr(cls, "step")
     if cls.layout.states and moves != 1:
         raise Invalid(

@@ -183,7 +183,7 @@ def _update(kernel: Kernel, predict: Any, sense: Any, name: str, also: str) -> P
          inflate factor on the process noise (stale inputs)
          nis, score         what they were
     out  the belief, nis, score, in place; with evidence also foreseen.*, innovation.*,
-         innovation_var.*, outside; with track mean.* and std.* of the states
+         innovation_var.*, gated.*, outside; with track mean.* and std.* of the states
     """
     cls = type(kernel)
     graph = Graph()
@@ -253,10 +253,22 @@ def _take_in(
         taken.told[f"innovation.{sensor}"] = np.where(seen, plain, 0.0)
         taken.told[f"innovation_var.{sensor}"] = spread + noise
         f = taken.p.times([widen(part, asset.wide) for part in h])
-        taken.x, taken.p, variance = correct(taken.x, taken.p, f, innovation, noise, seen)
+        believed = seen
+        if np.isfinite(item.gate):
+            believed = seen & (innovation * innovation <= item.gate**2 * _spread(taken.p, f, noise))
+            taken.told[f"gated.{sensor}"] = seen & ~believed
+        taken.x, taken.p, variance = correct(taken.x, taken.p, f, innovation, noise, believed)
         taken.nis = taken.nis + np.where(seen, innovation * innovation / variance, 0.0)
         taken.count = taken.count + np.where(seen, 1.0, 0.0)
     return taken
+
+
+def _spread(p: Factors, f: Row, noise: Any) -> Any:
+    """S = H P Hᵀ + R, added up as `correct` does, so that it is computed once."""
+    total = noise
+    for part, d in zip(f, p.diagonal, strict=True):
+        total = total + part * (d * part)
+    return total
 
 
 def _whole_or_anew(asset: _Asset, taken: _Taken) -> tuple[dict[str, Any], Any]:
