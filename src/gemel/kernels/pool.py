@@ -54,7 +54,7 @@ Rows = NDArray[np.int64]
 FAITH = 2.0  # n: how many assets the declared spreads count for
 LEANS = 0.1  # the share of an answer that is the fleet's, from which its mean is told from its mode
 ASTRAY = 0.02  # posterior stds by which an answer may leave the place it was looked at from
-RESIZED = 0.05  # the change in the size of residuals from which an asset is looked at anew
+FAR = 4.0  # mean squared spreads from the centre from which an asset may have lost its way
 FEW, FINELY = 12, 1e-8  # rounds of a fit that sets out from where it should end, and its `settle`
 ENOUGH = 0.05  # a gain in log likelihood, of the whole fleet, that is not worth another round
 TURNS = 500  # of the population on the same evidence, at most
@@ -137,7 +137,8 @@ def fit_fleet(
     people, done = _declared(kernel, z), 0
     if len(rows) > z.shape[1]:
         fleet = _Fleet(kernel, windows, _leant(windows, alone, rows, loss or Loss()), z)
-        told = fleet.looked_at(told, people, fleet.resized(told))
+        told = told.renewed(kernel, fleet.fitted(told.at, prior_of(kernel), rows, 0), rows)
+        told = fleet.looked_at(told, people, fleet.astray(told, people))
         people, told, done = fleet.settled(people, told, rounds)
     belief = _believed(kernel, told, z, people)
     cov = belief.cov + belief.pull @ _blur(z, people.doubt) @ belief.pull.swapaxes(1, 2)
@@ -215,6 +216,13 @@ class _Evidence:
         columns["shift"][rows[sound]] = 0.0
         return _Evidence(**columns)
 
+    def taking(self, other: "_Evidence", rows: Rows) -> "_Evidence":
+        """This evidence, with that of some assets from another."""
+        columns = {item.name: getattr(self, item.name).copy() for item in fields(self)}
+        for name, column in columns.items():
+            column[rows] = getattr(other, name)[rows]
+        return _Evidence(**columns)
+
 
 @dataclass(frozen=True)
 class _Belief:
@@ -265,29 +273,43 @@ class _Fleet:
         moved = (np.abs(belief.mode - told.at) / stds).max(axis=1)
         return np.flatnonzero((moved > ASTRAY) & (told.samples > 0))
 
-    def resized(self, told: _Evidence) -> Rows:
-        """The assets whose evidence was weighed by residuals of another size."""
-        by = np.abs(np.log(told.sigma / np.asarray(self.loss.sigma))).max(axis=1)
-        by = np.maximum(by, np.abs(np.log(told.fresh / np.asarray(self.loss.fresh))))
-        return np.flatnonzero((by > RESIZED) & (told.samples > 0))
-
     def looked_at(self, told: _Evidence, people: Population, rows: Rows) -> _Evidence:
-        """The evidence with some assets fitted again, from where their answer is expected."""
+        """The evidence with some assets fitted again, from where their answer is expected.
+
+        One that ends far from its fleet may have lost its way: it also tries from the centre.
+        """
         if not len(rows):
             return told
-        belief = _believed(self.kernel, told, self.z, people)
-        far = prior_of(self.kernel).spread  # evidence is not trusted beyond
-        start = told.at + np.clip(belief.mode - told.at, -far, far)
+        centre = self.z @ people.effects.T
+        prior = Prior(centre, people.cov).only(np.arange(len(centre)))
+        mode = _believed(self.kernel, told, self.z, people).mode
+        near = self._cost_at(told.at, prior, rows) < self._cost_at(mode, prior, rows)
+        mode[rows[near]] = told.at[rows[near]]
+        first = told.renewed(self.kernel, self.fitted(mode, prior, rows), rows)
+        far = rows[_away(first.at, prior)[rows] > FAR * centre.shape[1]]
+        if not len(far):
+            return first
+        again = first.renewed(self.kernel, self.fitted(centre, prior, far), far)
+        better = again.misfit + _away(again.at, prior) < first.misfit + _away(first.at, prior)
+        return first.taking(again, np.flatnonzero(better))
+
+    def fitted(self, start: Floats, prior: Prior, rows: Rows, rounds: int = FEW) -> Fit:
+        """Some assets, fitted from `start` (A,P) on; their information by the slope of ψ."""
         found = fit(
             self.kernel,
             self.windows.only(rows),
-            FEW,
+            rounds,
             loss=self.loss.only(rows),
-            prior=Prior(self.z @ people.effects.T, people.cov).only(rows),
+            prior=prior.only(rows),
             start=natural(self.kernel, start[rows]),
             settle=FINELY,
         )
-        return told.renewed(self.kernel, found, rows)
+        return replace(found, information=found.information * _bent(self.loss.bend)[1])
+
+    def _cost_at(self, theta: Floats, prior: Prior, rows: Rows) -> Floats:
+        """J of some assets at θ (A,P)."""
+        there = self.fitted(theta, prior, rows, 0)
+        return np.asarray(there.misfit + _away(theta, prior)[rows])
 
     def bent(self, told: _Evidence, people: Population, rows: Rows) -> _Evidence:
         """The evidence with δ of those of `rows` that lean: how |H + Σ⁻¹| changes around them.
@@ -300,12 +322,13 @@ class _Fleet:
         if not len(rows):
             return told
         precision, root = np.linalg.inv(people.cov), np.linalg.cholesky(belief.cov[rows])
-        windows, loss = self.windows.only(rows), self.loss.only(rows)
+        prior = Prior(people.effects[:, 0], people.cov).only(np.arange(len(told.at)))
         slopes = np.zeros((len(rows), len(precision)))
         for k in range(len(precision)):
             for side in (1.0, -1.0):
-                start = natural(self.kernel, told.at[rows] + side * root[:, :, k])
-                there = fit(self.kernel, windows, 0, loss=loss, start=start)
+                theta = told.at.copy()
+                theta[rows] += side * root[:, :, k]
+                there = self.fitted(theta, prior, rows, 0)
                 size = np.linalg.slogdet(there.information + precision)[1]
                 slopes[:, k] += 0.5 * side * np.where(np.isfinite(there.misfit), size, 0.0)
         shift = told.shift.copy()
@@ -322,6 +345,12 @@ def _believed(kernel: Kernel, told: _Evidence, z: Floats, people: Population) ->
     low, high = bounds(kernel)
     mode = np.clip(told.at + step, low, high)
     return _Belief(mode, np.clip(mode + told.shift, low, high), cov, cov @ precision)
+
+
+def _away(theta: Floats, prior: Prior) -> Floats:
+    """How far θ is from the centre, in squared spreads of all directions: (A,)."""
+    off = theta - prior.centre
+    return np.asarray(np.einsum("ap,apq,aq->a", off, prior.precision, off))
 
 
 def _lean(belief: _Belief) -> Floats:
@@ -463,7 +492,24 @@ def _leant(windows: Windows, alone: Fit, rows: Rows, loss: Loss) -> Loss:
         logs = np.log(alone.sigma**2 / left) + 1.0 / freedom
         pairs = zip(logs.T, 2.0 / freedom.T, strict=True)
         sigma[rows] = np.exp(0.5 * np.stack([_common(*pair) for pair in pairs], axis=1))
-    return Loss(loss.bend, sigma, fresh)
+    return Loss(loss.bend, sigma, fresh / _bent(loss.bend)[0])
+
+
+def _bent(bend: float) -> tuple[float, float]:
+    """What bending does to normal residuals: by what the loss undervalues them, and a curvature.
+
+    With ψ = z / √(1 + (z / bend)²), an estimate has the variance E ψ² / (E ψ')² and its loss, taken
+    for a likelihood, 1 / E ψ': the first is E ψ' / E ψ². A fit's `information` is by E ψ / z, and
+    not by E ψ', the change of its slope: the second is their ratio.
+
+    >>> [round(part, 2) for part in _bent(2.5)], [round(part, 2) for part in _bent(1e6)]
+    ([1.18, 0.9], [1.0, 1.0])
+    """
+    z, weight = np.polynomial.hermite_e.hermegauss(80)
+    weight /= weight.sum()
+    root = np.sqrt(1.0 + (z / bend) ** 2)
+    squares, slope = (weight * (z / root) ** 2).sum(), (weight / root**3).sum()
+    return float(slope / squares), float(slope / (weight / root).sum())
 
 
 def _common(values: Floats, variances: Floats) -> Floats:
