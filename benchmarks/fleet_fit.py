@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks.runner import figure
 from gemel.kernels.base import Kernel, parameter, sensor, signal, state
 from gemel.kernels.fit import Loss, Prior, Windows, fit, prior_of, simulate
 from gemel.kernels.pool import FleetFit, fit_fleet
