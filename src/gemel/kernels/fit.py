@@ -21,7 +21,7 @@ prior from a fleet.
 Source: Nocedal & Wright (2006) §10.3; Huber (1964), proposal 2, for σ; Bartlett (1946) for n.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import erf, exp, pi, sqrt
 
@@ -36,6 +36,8 @@ from gemel.records import Bools, Floats
 
 SILENT = 0.8  # posterior variance over prior variance from which readings say nothing
 SETTLE = 4  # rounds in which σ and n are still learned once an asset has come to rest
+STILL = 5e-3  # the share by which σ and n may change and still count as learned
+BOUNDLESS = 1e20  # a σ that clips nothing
 _Sizes = tuple[Floats, Floats]  # σ (A,Y), n (A,)
 
 
@@ -178,7 +180,7 @@ def fit(
 
     Raises `fit.no_samples` when an asset has nothing to learn from.
     """
-    samples = _per_asset(windows, windows.mask.sum(axis=(0, 2)).astype(float))
+    samples = _samples(windows)
     if not (samples > 0).all():
         raise Invalid(
             "fit.no_samples",
@@ -292,62 +294,67 @@ def bounds(kernel: Kernel) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """A pass, summed per asset: J'J (A,P,P), J'r (A,P), loss (A,), Σ w r² (A,)."""
+    """A pass, summed per asset: J'J (A,P,P), J'r (A,P), loss (A,), Σ w r² (A,), and what σ and n
+    are learned from: `sensitivity.Sums`."""
 
     jtj: Floats
     jtr: Floats
     loss: Floats
     squares: Floats
+    clipped: Floats
+    product: Floats
+    pairs: Floats
 
     def taking(self, other: "_Sums", taken: Bools) -> "_Sums":
         """These sums, with some assets from another."""
-        return _Sums(
-            np.where(taken[:, None, None], other.jtj, self.jtj),
-            np.where(taken[:, None], other.jtr, self.jtr),
-            np.where(taken, other.loss, self.loss),
-            np.where(taken, other.squares, self.squares),
-        )
+        rows = np.flatnonzero(taken)
+        return self.put(rows, other.only(rows))
+
+    def only(self, rows: NDArray[np.int64]) -> "_Sums":
+        """The sums of some assets."""
+        return _Sums(*(getattr(self, item.name)[rows] for item in fields(self)))
 
     def put(self, rows: NDArray[np.int64], other: "_Sums") -> "_Sums":
         """These sums, with another's for some rows."""
         parts = []
-        for mine, theirs in (
-            (self.jtj, other.jtj),
-            (self.jtr, other.jtr),
-            (self.loss, other.loss),
-            (self.squares, other.squares),
-        ):
-            parts.append(mine.copy())
-            parts[-1][rows] = theirs
+        for item in fields(self):
+            parts.append(getattr(self, item.name).copy())
+            parts[-1][rows] = getattr(other, item.name)
         return _Sums(*parts)
 
 
+@dataclass(frozen=True)
 class _History:
-    """Some windows, laid out for the compiled pass, and what it says of every asset."""
+    """Windows laid out for the compiled pass: asset (L,) · weight (A,Y), Σ w of every sensor."""
 
-    def __init__(self, kernel: Kernel, windows: Windows, run: Run | None) -> None:
-        self.windows = windows
-        self._pass = Pass(kernel, windows, run)
+    compiled: Pass
+    asset: NDArray[np.int64]
+    weight: Floats
+
+    @staticmethod
+    def of(kernel: Kernel, windows: Windows, run: Run | None) -> "_History":
+        counted = np.asarray(windows.weight, np.float64).sum(axis=0)
+        weight = np.maximum(_per_asset(windows.asset, windows.assets, counted), 1e-9)
+        return _History(Pass.of(kernel, windows, run), windows.asset, weight)
+
+    def only(self, rows: NDArray[np.int64]) -> "_History":
+        """The windows of some assets, renumbered in the order given."""
+        number = np.full(len(self.weight), -1)
+        number[rows] = np.arange(len(rows))
+        lanes = np.flatnonzero(number[self.asset] >= 0)
+        return _History(self.compiled.only(lanes), number[self.asset[lanes]], self.weight[rows])
 
     def sums(self, theta: Floats, sizes: _Sizes, bend: float) -> _Sums:
         """Loss, gradient and Gauss–Newton curvature of every asset at θ (A,P)."""
-        windows, (sigma, fresh) = self.windows, sizes
-        asset = windows.asset
-        told = self._pass.sums(theta[asset], sigma[asset], fresh[asset], bend)
-        jtj, jtr = _per_asset(windows, told.curvature), _per_asset(windows, told.gradient)
-        loss = _per_asset(windows, told.loss)
-        lost = ~(np.isfinite(loss) & np.isfinite(jtj.sum(axis=(1, 2)) + jtr.sum(axis=1)))
-        jtj[lost], jtr[lost], loss[lost] = 0.0, 0.0, np.inf  # so the next step is back to the prior
-        return _Sums(jtj, jtr, loss, _per_asset(windows, told.squares))
-
-    def sizes(self, theta: Floats, loss: Loss) -> _Sizes:
-        """σ and n: those that are given, or what the residuals at θ say."""
-        shape = (self.windows.assets, self.windows.readings.shape[2])
-        if loss.sigma is not None and loss.fresh is not None:
-            given = ((loss.sigma, shape), (loss.fresh, shape[:1]))
-            sigma, fresh = (np.array(np.broadcast_to(*pair), np.float64) for pair in given)
-            return sigma, fresh
-        return _sizes(self.windows, self._pass.residual(theta[self.windows.asset]), loss)
+        asset, (sigma, fresh) = self.asset, sizes
+        told = self.compiled.sums(theta[asset], sigma[asset], fresh[asset], bend)
+        parts = (getattr(told, item.name) for item in fields(told))
+        sums = _Sums(*(_per_asset(asset, len(theta), part) for part in parts))
+        sound = sums.jtj.sum(axis=(1, 2)) + sums.jtr.sum(axis=1)
+        lost = ~(np.isfinite(sums.loss) & np.isfinite(sound))
+        sums.jtj[lost], sums.jtr[lost] = 0.0, 0.0  # so the next step is back to the prior
+        sums.loss[lost] = np.inf
+        return sums
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a bad guess may run away: it is not taken
@@ -365,16 +372,19 @@ def _descend(
     low, high = bounds(kernel)
     theta = np.clip(begin, low, high)
     damping = np.full(windows.assets, 1e-2)
-    history, rows = _History(kernel, windows, run), np.arange(windows.assets)
+    history, rows = _History.of(kernel, windows, run), np.arange(windows.assets)
     calm = np.full(windows.assets, 0 if loss.learns else SETTLE + 1)
-    sizes = history.sizes(theta, loss)
-    sizes = _trusting(sizes, loss, calm, sizes)
+    weight = history.weight
+    sizes = _given(loss, weight.shape)
     sums = history.sums(theta, sizes, loss.bend)
+    if loss.sigma is None:
+        sizes = _learned(sums, weight, loss, sizes, calm)
+        sums = history.sums(theta, sizes, loss.bend)
     done, ended = 0, calm < 0
     while done < rounds and not ended.all():
         if 2 * np.count_nonzero(~ended) <= len(rows):  # those at rest are left out
-            rows = np.flatnonzero(~ended)
-            history = _History(kernel, windows.only(rows), run)
+            history = history.only(np.flatnonzero(~ended[rows]))
+            rows = rows[~ended[rows]]
         done += 1
         step, gain = _solve(sums, theta, prior, damping)
         tried = np.where(ended[:, None], theta, np.clip(theta + step, low, high))
@@ -387,22 +397,20 @@ def _descend(
         small |= before - after < settle * before
         rest = (small & better) | (damping > 1e6) | (gain < 1e-9 * np.minimum(before, after))
         sums = sums.taking(told, better)
-        ended |= rest & (calm > 0)
         calm += rest | (calm > 0)
-        if ((calm <= SETTLE) & ~ended).any():
+        learned = _learned(sums, weight, loss, sizes, calm)
+        settled = _alike(learned, sizes) | (calm > SETTLE)
+        ended |= rest & settled
+        learning = ~(ended | settled)
+        if learning.any():
             damping[calm == 1] = 1e-2
-            learned = history.sizes(theta[rows], loss.only(rows))
-            kept = np.where(ended, SETTLE + 1, calm)[rows]
-            for part, new in zip(
-                sizes, _trusting(learned, loss, kept, _of(sizes, rows)), strict=True
-            ):
-                part[rows] = new
+            for size, new in zip(sizes, learned, strict=True):
+                size[learning] = new[learning]
             sums = sums.put(rows, history.sums(theta[rows], _of(sizes, rows), loss.bend))
     cov: Floats = np.asarray(np.linalg.inv(sums.jtj + prior.precision), np.float64)
     stds = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-    samples = _per_asset(windows, windows.mask.sum(axis=(0, 2)).astype(float)).astype(np.int64)
-    weight = _per_asset(windows, np.asarray(windows.weight, np.float64).sum(axis=(0, 2)))
-    rmse = np.sqrt(sums.squares / np.maximum(weight, 1e-9))
+    samples = _samples(windows)
+    rmse = np.sqrt(sums.squares / weight.sum(axis=1))
     shrink = (stds / prior.spread) ** 2
     values = natural(kernel, theta)
     return Fit(
@@ -432,43 +440,41 @@ def _pull(theta: Floats, prior: Prior) -> Floats:
     return np.asarray(np.einsum("ap,apq,aq->a", away, prior.precision, away))
 
 
-def _sizes(windows: Windows, residual: Floats, loss: Loss) -> _Sizes:
-    """σ (A,Y) of the residuals, spikes clipped, and n (A,), the rows that make a fresh one."""
-    shape = (windows.assets, residual.shape[2])
-    sigma = np.full(shape, 0.0 if loss.sigma is None else loss.sigma)
-    count = np.maximum(_per_asset(windows, windows.weight.sum(axis=0)), 1e-9)
-    if loss.sigma is None:
-        sigma = np.sqrt(_per_asset(windows, (windows.weight * residual**2).sum(axis=0)) / count)
-        for _ in range(20):
-            last = sigma
-            knee = loss.bend * sigma[windows.asset]
-            clipped = np.clip(residual, -knee, knee)
-            squares = _per_asset(windows, (windows.weight * clipped**2).sum(axis=0))
-            sigma = np.sqrt(squares / count / _kept(loss.bend))
-            if (np.abs(sigma - last) <= 1e-4 * sigma).all():
-                break
-        sigma = np.maximum(sigma, 1e-9)
-    if loss.fresh is not None:
-        return sigma, np.array(np.broadcast_to(loss.fresh, windows.assets), np.float64)
-    z = np.clip(residual / sigma[windows.asset], -loss.bend, loss.bend)
-    pair = windows.mask[1:] & windows.mask[:-1]
-    product = _per_asset(windows, (pair * z[1:] * z[:-1]).sum(axis=(0, 2)))
-    square = _per_asset(windows, (pair * 0.5 * (z[1:] ** 2 + z[:-1] ** 2)).sum(axis=(0, 2)))
-    rho = np.clip(product / np.maximum(square, 1e-12), 0.0, 0.99)
-    return sigma, (1.0 + rho) / (1.0 - rho)
+def _given(loss: Loss, shape: tuple[int, ...]) -> _Sizes:
+    """σ (A,Y) and n (A,) to begin with: those that are given; nothing clipped, every row fresh."""
+    sigma = BOUNDLESS if loss.sigma is None else loss.sigma
+    fresh = 1.0 if loss.fresh is None else loss.fresh
+    pairs = ((sigma, shape), (fresh, shape[:1]))
+    sigma, fresh = (np.array(np.broadcast_to(*pair), np.float64) for pair in pairs)
+    return sigma, fresh
 
 
-def _trusting(learned: _Sizes, loss: Loss, calm: NDArray[np.int64], before: _Sizes) -> _Sizes:
-    """The sizes to go on with, `calm` rounds after an asset first came to rest.
+def _learned(
+    sums: _Sums, weight: Floats, loss: Loss, before: _Sizes, calm: NDArray[np.int64]
+) -> _Sizes:
+    """σ (A,Y) and n (A,): those that are given, or the next ones on the way to Huber's σ.
 
-    Until then (0) every row is taken for fresh: what a poor first guess leaves is large and smooth,
-    and would excuse itself as noise. From SETTLE on they stay, so that J does and the search ends.
+        σ² ← σ² Σ w min(z², bend²) / (Σ w E min(z², bend²)),   n = (1 + ρ₁) / (1 − ρ₁)
+
+    From a boundless σ the next is the root mean square. Until an asset first came to rest (`calm`
+    is 0) every row is taken for fresh: what a poor first guess leaves is large and smooth, and
+    would excuse itself as noise.
     """
-    sigma, fresh = learned
+    sigma, fresh = before
+    if loss.sigma is None:
+        kept = np.where(sigma < BOUNDLESS, _kept(loss.bend), 1.0)
+        new = np.maximum(sigma * np.sqrt(sums.clipped / weight / kept), 1e-9)
+        sigma = np.where(np.isfinite(new), new, sigma)
     if loss.fresh is None:
-        fresh = np.where(calm == 0, 1.0, fresh)
-    kept = calm > SETTLE
-    return np.where(kept[:, None], before[0], sigma), np.where(kept, before[1], fresh)
+        rho = np.clip(sums.product / np.maximum(sums.pairs, 1e-12), 0.0, 0.99)
+        fresh = np.where(calm == 0, 1.0, (1.0 + rho) / (1.0 - rho))
+    return sigma, fresh
+
+
+def _alike(one: _Sizes, other: _Sizes) -> Bools:
+    """Whether σ and n of an asset are the same, but for STILL: (A,)."""
+    sigma, fresh = (np.abs(a - b) <= STILL * b for a, b in zip(one, other, strict=True))
+    return np.asarray(sigma.all(axis=1) & fresh)
 
 
 def _kept(bend: float) -> float:
@@ -478,9 +484,16 @@ def _kept(bend: float) -> float:
     return inside - 2.0 * bend * density + bend**2 * (1.0 - inside)
 
 
-def _per_asset(windows: Windows, lane_values: Floats) -> Floats:
-    out = np.zeros((windows.assets, *lane_values.shape[1:]))
-    np.add.at(out, windows.asset, lane_values)
+def _samples(windows: Windows) -> NDArray[np.int64]:
+    """How many readings of every asset are judged: (A,)."""
+    judged = windows.mask.sum(axis=(0, 2)).astype(float)
+    return _per_asset(windows.asset, windows.assets, judged).astype(np.int64)
+
+
+def _per_asset(asset: NDArray[np.int64], assets: int, of_lanes: Floats) -> Floats:
+    """What belongs to lanes (L,…), added up per asset: (A,…)."""
+    out = np.zeros((assets, *of_lanes.shape[1:]))
+    np.add.at(out, asset, of_lanes)
     return out
 
 

@@ -10,7 +10,9 @@ Of every window (a lane), step after step,
     r = y − ŷ,   J = ∂ŷ/∂θ,   v = w / (σ² n √(1 + (r / c)²))   w weight, c = bend · σ
     H += v J Jᵀ,   g += v J r,   L += 2 w c² (√(1 + (r / c)²) − 1) / (σ² n)
 
-so nothing is kept of a history but these sums: memory does not grow with time.
+and, for who learns σ and n, of z = r clipped at ±c, in σ: Σ w z², and over neighbours in time
+Σ zₜ zₜ₋₁ and Σ (zₜ² + zₜ₋₁²) / 2. So nothing is kept of a history but sums: memory does not grow
+with time.
 """
 
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from gemel.kernels.native import Native, padded
 from gemel.kernels.program import Program, once
 from gemel.records import Floats
 
+UNSEEN = 1e30  # stands for the z of a reading that is not judged
 Run = Callable[[Native, NDArray[np.int64], int, int, tuple[int, int], int], None]
 
 
@@ -46,90 +49,110 @@ class History(Protocol):
 
 @dataclass(frozen=True)
 class Sums:
-    """Of every lane: H (L,P,P), g (L,P), L (L,), Σ w r² (L,)."""
+    """Of every lane: H (L,P,P), g (L,P), L (L,), Σ w r² (L,).
+
+    clipped (L,Y): Σ w z², in σ² · product, pairs (L,): Σ zₜ zₜ₋₁, Σ (zₜ² + zₜ₋₁²) / 2
+    """
 
     curvature: Floats
     gradient: Floats
     loss: Floats
     squares: Floats
+    clipped: Floats
+    product: Floats
+    pairs: Floats
 
 
+@dataclass(frozen=True)
 class Pass:
     """The windows of one fit, laid out once, to be run at any θ.
 
-    run: who runs a compiled program over lanes, by default the thread that asks
+    columns: (T, lanes) each, time outermost · count: how many lanes are windows; those beyond
+    repeat the first · run: who runs a compiled program over lanes
     """
 
-    def __init__(self, kernel: Kernel, windows: History, run: Run | None = None) -> None:
-        self.kernel, self.count = type(kernel), windows.inputs.shape[1]
-        self.steps, self.lanes = len(windows.inputs), padded(windows.inputs.shape[1])
-        self._run = run or _here
-        layout = self.kernel.layout
-        self._parts = parts = _parts(self.kernel, windows)
-        self._sums = Native(program(self.kernel, parts, False), "d")
-        self._told = Native(program(self.kernel, parts, True), "d")
-        self._columns: dict[str, NDArray[Any]] = {}
-        for part, names, values in (
-            ("u", layout.inputs, windows.inputs),
-            ("y", layout.outputs, windows.readings),
-            ("w", layout.outputs, windows.weight),
-        ):
-            for k, name in enumerate(names):
-                self._columns[f"{part}.{name}"] = self._laid(np.asarray(values)[:, :, k])
-        h = np.full((self.steps, 1), windows.dt / parts)
+    kernel: type[Kernel]
+    columns: dict[str, Floats]
+    count: int
+    parts: int
+    run: Run
+
+    @staticmethod
+    def of(kernel: Kernel, windows: History, run: Run | None = None) -> "Pass":
+        """run: the thread that asks, unless given."""
+        layout, parts = kernel.layout, _parts(type(kernel), windows)
+        columns = {
+            f"{part}.{name}": _laid(np.asarray(values)[:, :, k])
+            for part, names, values in (
+                ("u", layout.inputs, windows.inputs),
+                ("y", layout.outputs, windows.readings),
+                ("w", layout.outputs, windows.weight),
+            )
+            for k, name in enumerate(names)
+        }
+        h = np.full((len(windows.inputs), 1), windows.dt / parts)
         h[0] = 0.0
-        self._columns["h"] = h
+        columns["h"] = h
+        return Pass(type(kernel), columns, windows.inputs.shape[1], parts, run or _here)
+
+    def only(self, lanes: NDArray[np.int64]) -> "Pass":
+        """Some of the windows."""
+        some = np.concatenate([lanes, np.full(padded(len(lanes)) - len(lanes), lanes[0])])
+        columns = {
+            name: column if name == "h" else np.take(column, some, axis=1)
+            for name, column in self.columns.items()
+        }
+        return Pass(self.kernel, columns, len(lanes), self.parts, self.run)
 
     def sums(self, theta: Floats, sigma: Floats, fresh: Floats, bend: float) -> Sums:
         """θ (L,P) · sigma σ (L,Y) · fresh n (L,)."""
-        columns = self._at(self._sums, theta)
-        for k, name in enumerate(self.kernel.layout.outputs):
+        native = Native(program(self.kernel, self.parts), "d")
+        columns = self._at(native, theta)
+        names, size = list(self.kernel.layout.outputs), theta.shape[1]
+        for k, name in enumerate(names):
+            columns[f"size.{name}"][: self.count] = sigma[:, k]
             columns[f"knee.{name}"][: self.count] = bend * sigma[:, k]
             columns[f"power.{name}"][: self.count] = 1.0 / (sigma[:, k] ** 2 * fresh)
-        self._go(self._sums, columns)
-        size = theta.shape[1]
+        lanes, steps = padded(self.count), (0, len(self.columns["h"]) * self.parts)
+        self.run(native, native.table(columns, lanes), 0, lanes, steps, self.parts)
+        told = {name: column[: self.count] for name, column in columns.items()}
         curvature = np.empty((self.count, size, size))
         for i in range(size):
             for j in range(i + 1):
-                curvature[:, i, j] = curvature[:, j, i] = columns[f"H.{i}.{j}"][: self.count]
-        gradient = [columns[f"g.{i}"][: self.count] for i in range(size)]
-        loss, squares = columns["loss"][: self.count], columns["squares"][: self.count]
-        slope = np.stack(gradient, -1) if size else np.zeros((self.count, 0))
-        return Sums(curvature, slope, loss, squares)
-
-    def residual(self, theta: Floats) -> Floats:
-        """r (T,L,Y), 0 where a reading has no weight."""
-        columns = self._at(self._told, theta)
-        names = list(self.kernel.layout.outputs)
-        for name in names:
-            columns[f"r.{name}"] = np.zeros((self.steps, self.lanes))
-        self._go(self._told, columns)
-        return np.stack([columns[f"r.{name}"][:, : self.count] for name in names], -1)
+                curvature[:, i, j] = curvature[:, j, i] = told[f"H.{i}.{j}"]
+        gradient = [told[f"g.{i}"] for i in range(size)]
+        return Sums(
+            curvature,
+            np.stack(gradient, -1) if size else np.zeros((self.count, 0)),
+            told["loss"],
+            told["squares"],
+            np.stack([told[f"clipped.{name}"] for name in names], -1),
+            told["product"],
+            told["pairs"],
+        )
 
     def _at(self, native: Native, theta: Floats) -> dict[str, NDArray[Any]]:
         blank: dict[str, Any] = {
-            name: np.zeros(self.lanes, kind)
+            name: np.zeros(padded(self.count), kind)
             for name, kind in native.columns.items()
-            if name not in self._columns and not name.startswith("r.")
+            if name not in self.columns
         }
         for k in range(theta.shape[1]):
             if f"theta.{k}" in blank:
                 blank[f"theta.{k}"][: self.count] = theta[:, k]
                 blank[f"theta.{k}"][self.count :] = theta[0, k]
         for name in blank:
-            if name.startswith("knee."):
+            if name.startswith(("knee.", "size.")):
                 blank[name][:] = 1.0
-        return blank | self._columns
+        return blank | self.columns
 
-    def _go(self, native: Native, columns: dict[str, NDArray[Any]]) -> None:
-        steps = (0, self.steps * self._parts)
-        self._run(native, native.table(columns, self.lanes), 0, self.lanes, steps, self._parts)
 
-    def _laid(self, values: Floats) -> Floats:
-        """(T,L) → (T, lanes), time outermost; lanes without a window repeat the first one."""
-        out = np.empty((self.steps, self.lanes))
-        out[:, : self.count], out[:, self.count :] = values, values[:, :1]
-        return out
+def _laid(values: Floats) -> Floats:
+    """(T,L) → (T, lanes), time outermost; lanes without a window repeat the first one."""
+    count = values.shape[1]
+    out = np.empty((len(values), padded(count)))
+    out[:, :count], out[:, count:] = values, values[:, :1]
+    return out
 
 
 def _here(
@@ -145,11 +168,8 @@ def _here(
 
 
 @once
-def program(kernel: type[Kernel], parts: int, told: bool) -> Program:
-    """One of the `parts` sub-steps of a step of every window. told: residuals, else the sums.
-
-    Readings count in the last part.
-    """
+def program(kernel: type[Kernel], parts: int) -> Program:
+    """One of the `parts` sub-steps of a step of every window; readings count in the last."""
     layout, graph = kernel.layout, Graph()
     instance, size = kernel(), len(layout.parameters)
     step: Any = graph.add("step", (), "f")
@@ -161,9 +181,9 @@ def program(kernel: type[Kernel], parts: int, told: bool) -> Program:
     for j, item in enumerate(layout.parameters.values()):
         theta = graph.input(f"theta.{j}")
         value: Any = np.exp(theta) if item.scale == "log" else theta
-        p.append(value if told else Dual(value, {j: value if item.scale == "log" else 1.0}))
+        p.append(Dual(value, {j: value if item.scale == "log" else 1.0}))
     for name in layout.states:
-        slopes = {j: graph.input(f"S.{name}.{j}") for j in range(0 if told else size)}
+        slopes = {j: graph.input(f"S.{name}.{j}") for j in range(size)}
         x.append(Dual(graph.input(f"x.{name}"), slopes))
     u = [graph.input(f"u.{name}") for name in layout.inputs]
     h = graph.input("h")
@@ -173,41 +193,38 @@ def program(kernel: type[Kernel], parts: int, told: bool) -> Program:
     outputs: dict[str, Any] = {}
     for name, moved in zip(layout.states, x, strict=True):
         outputs[f"x.{name}"] = value_of(moved)
-        for j in range(0 if told else size):
+        for j in range(size):
             grad = moved.grad if isinstance(moved, Dual) else {}
             outputs[f"S.{name}.{j}"] = grad.get(j, 0.0)
     read = lanes.sense(instance, list(x), u, p)
-    add = _residuals if told else _sums
-    outputs |= add(graph, size, dict(zip(layout.outputs, read, strict=True)), first, last)
-    uniform = {"h"}
-    return Program.of(f"{kernel.__name__}.pass", graph, outputs, None, uniform)
-
-
-def _off(graph: Graph, name: str, read: Any) -> tuple[Any, Any]:
-    """A reading's weight, and what is left of it."""
-    weight: Any = graph.input(f"w.{name}")
-    return weight, np.where(weight > 0.0, graph.input(f"y.{name}") - value_of(read), 0.0)
-
-
-def _residuals(
-    graph: Graph, size: int, read: dict[str, Any], first: Any, last: Any
-) -> dict[str, Any]:
-    return {f"r.{name}": _off(graph, name, value)[1] for name, value in read.items()}
+    named = dict(zip(layout.outputs, read, strict=True))
+    outputs |= _sums(graph, size, named, first, last)
+    return Program.of(f"{kernel.__name__}.pass", graph, outputs, None, {"h"})
 
 
 def _sums(graph: Graph, size: int, read: dict[str, Any], first: Any, last: Any) -> dict[str, Any]:
-    """H, g and L, begun at 0 with the first step."""
+    """All that is summed, begun at 0 with the first step; and z, for the next step's pair."""
     names = [f"H.{i}.{j}" for i in range(size) for j in range(i + 1)]
-    names += [f"g.{i}" for i in range(size)] + ["loss", "squares"]
+    names += [f"g.{i}" for i in range(size)] + ["loss", "squares", "product", "pairs"]
+    names += [f"clipped.{name}" for name in read]
     total: dict[str, Any] = {n: np.where(first, 0.0, graph.input(n)) for n in names}
     for name, value in read.items():
-        given, r = _off(graph, name, value)
+        given: Any = graph.input(f"w.{name}")
         weight = np.where(last, given, 0.0)
+        r = np.where(given > 0.0, graph.input(f"y.{name}") - value_of(value), 0.0)
         knee, power = graph.input(f"knee.{name}"), graph.input(f"power.{name}") * weight
         bent = r / knee
         root = np.sqrt(1.0 + bent * bent)
         total["loss"] = total["loss"] + 2.0 * power * (knee * knee) * (root - 1.0)
         total["squares"] = total["squares"] + weight * r * r
+        z = np.minimum(np.maximum(r, -knee), knee) / graph.input(f"size.{name}")
+        total[f"clipped.{name}"] = total[f"clipped.{name}"] + weight * z * z
+        z = np.where(given > 0.0, z, UNSEEN)
+        before = np.where(first, UNSEEN, graph.input(f"z.{name}"))
+        both = np.where(last, np.maximum(z, before) < UNSEEN, False)
+        total["product"] = total["product"] + np.where(both, z * before, 0.0)
+        total["pairs"] = total["pairs"] + np.where(both, 0.5 * (z * z + before * before), 0.0)
+        total[f"z.{name}"] = np.where(last, z, before)
         pull = power / root
         grad = value.grad if isinstance(value, Dual) else {}
         for i in range(size):
