@@ -21,7 +21,7 @@ prior from a fleet.
 Source: Nocedal & Wright (2006) §10.3; Huber (1964), proposal 2, for σ; Bartlett (1946) for n.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import erf, exp, pi, sqrt
 
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from gemel.errors import Invalid
 from gemel.kernels import lanes
 from gemel.kernels.base import Kernel
-from gemel.kernels.sensitivity import Pass, Run
+from gemel.kernels.sensitivity import Pass, Run, Sums
 from gemel.records import Bools, Floats
 
 SILENT = 0.8  # posterior variance over prior variance from which readings say nothing
@@ -293,37 +293,6 @@ def bounds(kernel: Kernel) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """A pass, summed per asset: J'J (A,P,P), J'r (A,P), loss (A,), Σ w r² (A,), and what σ and n
-    are learned from: `sensitivity.Sums`."""
-
-    jtj: Floats
-    jtr: Floats
-    loss: Floats
-    squares: Floats
-    clipped: Floats
-    product: Floats
-    pairs: Floats
-
-    def taking(self, other: "_Sums", taken: Bools) -> "_Sums":
-        """These sums, with some assets from another."""
-        rows = np.flatnonzero(taken)
-        return self.put(rows, other.only(rows))
-
-    def only(self, rows: NDArray[np.int64]) -> "_Sums":
-        """The sums of some assets."""
-        return _Sums(*(getattr(self, item.name)[rows] for item in fields(self)))
-
-    def put(self, rows: NDArray[np.int64], other: "_Sums") -> "_Sums":
-        """These sums, with another's for some rows."""
-        parts = []
-        for item in fields(self):
-            parts.append(getattr(self, item.name).copy())
-            parts[-1][rows] = getattr(other, item.name)
-        return _Sums(*parts)
-
-
-@dataclass(frozen=True)
 class _History:
     """Windows laid out for the compiled pass: asset (L,) · weight (A,Y), Σ w of every sensor."""
 
@@ -344,15 +313,14 @@ class _History:
         lanes = np.flatnonzero(number[self.asset] >= 0)
         return _History(self.compiled.only(lanes), number[self.asset[lanes]], self.weight[rows])
 
-    def sums(self, theta: Floats, sizes: _Sizes, bend: float) -> _Sums:
+    def sums(self, theta: Floats, sizes: _Sizes, bend: float) -> Sums:
         """Loss, gradient and Gauss–Newton curvature of every asset at θ (A,P)."""
         asset, (sigma, fresh) = self.asset, sizes
         told = self.compiled.sums(theta[asset], sigma[asset], fresh[asset], bend)
-        parts = (getattr(told, item.name) for item in fields(told))
-        sums = _Sums(*(_per_asset(asset, len(theta), part) for part in parts))
-        sound = sums.jtj.sum(axis=(1, 2)) + sums.jtr.sum(axis=1)
+        sums = told.each(lambda part: _per_asset(asset, len(theta), part))
+        sound = sums.curvature.sum(axis=(1, 2)) + sums.gradient.sum(axis=1)
         lost = ~(np.isfinite(sums.loss) & np.isfinite(sound))
-        sums.jtj[lost], sums.jtr[lost] = 0.0, 0.0  # so the next step is back to the prior
+        sums.curvature[lost], sums.gradient[lost] = 0.0, 0.0  # the next step is back to the prior
         sums.loss[lost] = np.inf
         return sums
 
@@ -396,7 +364,7 @@ def _descend(
         small = np.abs(step / prior.spread).max(axis=1) < 2.0 * settle
         small |= before - after < settle * before
         rest = (small & better) | (damping > 1e6) | (gain < 1e-9 * np.minimum(before, after))
-        sums = sums.taking(told, better)
+        sums = sums.put(np.flatnonzero(better), told.only(better))
         calm += rest | (calm > 0)
         learned = _learned(sums, weight, loss, sizes, calm)
         settled = _alike(learned, sizes) | (calm > SETTLE)
@@ -407,14 +375,36 @@ def _descend(
             for size, new in zip(sizes, learned, strict=True):
                 size[learning] = new[learning]
             sums = sums.put(rows, history.sums(theta[rows], _of(sizes, rows), loss.bend))
-    cov: Floats = np.asarray(np.linalg.inv(sums.jtj + prior.precision), np.float64)
-    stds = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-    samples = _samples(windows)
     rmse = np.sqrt(sums.squares / weight.sum(axis=1))
-    shrink = (stds / prior.spread) ** 2
-    values = natural(kernel, theta)
+    return _found(kernel, theta, prior, sizes, sums, rmse, _samples(windows), done)
+
+
+def _found(
+    kernel: Kernel,
+    theta: Floats,
+    prior: Prior,
+    sizes: _Sizes,
+    sums: Sums,
+    rmse: Floats,
+    samples: NDArray[np.int64],
+    rounds: int,
+) -> Fit:
+    """The answer at θ, and its curvature there."""
+    cov: Floats = np.asarray(np.linalg.inv(sums.curvature + prior.precision), np.float64)
+    stds = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
     return Fit(
-        values, stds, rmse, samples, shrink, cov, *sizes, sums.loss, sums.jtr, sums.jtj, done
+        values=natural(kernel, theta),
+        stds=stds,
+        rmse=rmse,
+        samples=samples,
+        shrink=(stds / prior.spread) ** 2,
+        cov=cov,
+        sigma=sizes[0],
+        fresh=sizes[1],
+        misfit=sums.loss,
+        slope=sums.gradient,
+        information=sums.curvature,
+        rounds=rounds,
     )
 
 
@@ -423,12 +413,12 @@ def _of(sizes: _Sizes, rows: NDArray[np.int64]) -> _Sizes:
     return sizes[0][rows], sizes[1][rows]
 
 
-def _solve(sums: _Sums, theta: Floats, prior: Prior, damping: Floats) -> tuple[Floats, Floats]:
+def _solve(sums: Sums, theta: Floats, prior: Prior, damping: Floats) -> tuple[Floats, Floats]:
     """The damped Gauss–Newton step (A,P), two spreads at most, and what it promises (A,)."""
-    normal = sums.jtj + prior.precision
+    normal = sums.curvature + prior.precision
     diagonal = np.diagonal(normal, axis1=1, axis2=2)
     lifted = normal + damping[:, None, None] * diagonal[:, :, None] * np.eye(theta.shape[1])
-    right = sums.jtr - np.einsum("apq,aq->ap", prior.precision, theta - prior.centre)
+    right = sums.gradient - np.einsum("apq,aq->ap", prior.precision, theta - prior.centre)
     step = np.linalg.solve(lifted, right[..., None])[..., 0]
     step = np.clip(step, -2.0 * prior.spread, 2.0 * prior.spread)
     return np.asarray(step), np.asarray((right * step).sum(axis=1))
@@ -450,7 +440,7 @@ def _given(loss: Loss, shape: tuple[int, ...]) -> _Sizes:
 
 
 def _learned(
-    sums: _Sums, weight: Floats, loss: Loss, before: _Sizes, calm: NDArray[np.int64]
+    sums: Sums, weight: Floats, loss: Loss, before: _Sizes, calm: NDArray[np.int64]
 ) -> _Sizes:
     """σ (A,Y) and n (A,): those that are given, or the next ones on the way to Huber's σ.
 

@@ -16,7 +16,7 @@ with time.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,9 +49,10 @@ class History(Protocol):
 
 @dataclass(frozen=True)
 class Sums:
-    """Of every lane: H (L,P,P), g (L,P), L (L,), Σ w r² (L,).
+    """Of every lane, or of every asset: curvature H (L,P,P), gradient g (L,P), loss L (L,),
+    squares Σ w r² (L,).
 
-    clipped (L,Y): Σ w z², in σ² · product, pairs (L,): Σ zₜ zₜ₋₁, Σ (zₜ² + zₜ₋₁²) / 2
+    clipped (L,Y): Σ w z² · product, pairs (L,): Σ zₜ zₜ₋₁, Σ (zₜ² + zₜ₋₁²) / 2
     """
 
     curvature: Floats
@@ -61,6 +62,21 @@ class Sums:
     clipped: Floats
     product: Floats
     pairs: Floats
+
+    def each(self, change: Callable[[Floats], Floats]) -> "Sums":
+        """These sums, each of them changed."""
+        return Sums(*(change(getattr(self, item.name)) for item in fields(self)))
+
+    def only(self, rows: NDArray[Any]) -> "Sums":
+        """The sums of some rows, by number or as a mask."""
+        return self.each(lambda part: part[rows])
+
+    def put(self, rows: NDArray[np.int64], other: "Sums") -> "Sums":
+        """These sums, with another's for some rows."""
+        parts = {item.name: getattr(self, item.name).copy() for item in fields(self)}
+        for name, part in parts.items():
+            part[rows] = getattr(other, name)
+        return Sums(**parts)
 
 
 @dataclass(frozen=True)
