@@ -18,17 +18,21 @@ of the whole fleet more likely, else it is shortened.
   mode. Left out, a thousand small biases add up in B.
 * The last line is a Wishart prior on Σ whose mode is D, the kernel's declared spreads: a fleet that
   says nothing keeps them, one that says much is S / (A − n), and few assets do not give a
-  degenerate Σ. The typical values count as one more asset.
+  degenerate Σ. n = (P + 3) / 2, so that the intervals hold for small fleets too, though they take
+  Σ for known: 2 for one parameter, as a uniform prior on its variance has it, and more for more,
+  since the narrowest direction of several is the one that is underrated. The typical values count
+  as one more asset.
 * The doubt about B is in Σ, and in every answer.
 * How large an asset's residuals are, and how much neighbours resemble each other, leans on the
   fleet in the same manner.
 
 Source: Dempster, Laird, Rubin (1977); Laird & Ware (1982), for B's doubt in Σ; Tierney & Kadane
-(1986), for δ; Chung, Gelman, Rabe-Hesketh, Liu, Dorie (2015), for the prior of Σ; DerSimonian &
-Laird (1986), for the residuals.
+(1986), for δ; Chung, Gelman, Rabe-Hesketh, Liu, Dorie (2015), for the prior of Σ; Morris & Tang
+(2011), for its n; DerSimonian & Laird (1986), for the residuals.
 """
 
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +55,6 @@ from gemel.records import Floats
 
 Rows = NDArray[np.int64]
 
-FAITH = 2.0  # n: how many assets the declared spreads count for
 LEANS = 0.1  # the share of an answer that is the fleet's, from which its mean is told from its mode
 ASTRAY = 0.02  # posterior stds by which an answer may leave the place it was looked at from
 FAR = 4.0  # mean squared spreads from the centre from which an asset may have lost its way
@@ -81,11 +84,21 @@ class Population:
     def prior(self, covariates: Floats | None = None) -> Prior:
         """What the fleet says of assets that have told nothing yet, given their covariates (A,K).
 
-        Its spread is Σ's, with the doubt about B on top.
+        Its spread is Σ's, with the doubt about B on top. A fleet without covariates has one prior
+        for any number of assets.
+        Raises `fit.covariates` when they are not those that the fleet was learned with.
         """
-        known = np.zeros((1, 0)) if covariates is None else covariates
+        known = np.zeros((1, 0)) if covariates is None else np.asarray(covariates, np.float64)
+        if known.ndim != 2 or known.shape[1] != self.effects.shape[1] - 1:
+            raise Invalid(
+                "fit.covariates",
+                f"the fleet was learned with {self.effects.shape[1] - 1} covariates of an asset, "
+                f"and got an array of {known.shape}",
+                mend="give one row an asset and one column a covariate, those of the fit",
+            )
         z = np.column_stack([np.ones(len(known)), known])
-        return Prior(z @ self.effects.T, self.cov + _blur(z, self.doubt))
+        prior = Prior(z @ self.effects.T, self.cov + _blur(z, self.doubt))
+        return prior if covariates is not None else Prior(prior.centre[0], prior.cov[0])
 
 
 @dataclass(frozen=True)
@@ -393,6 +406,11 @@ def _normal(belief: _Belief, z: Floats, people: Population, declared: Prior) -> 
     return np.asarray((known + faith).reshape(len(precision) * z.shape[1], -1))
 
 
+def _faith(parameters: int) -> float:
+    """n: how many assets the declared spreads count for."""
+    return 0.5 * (parameters + 3)
+
+
 def _scatter(squares: Floats, assets: int, declared: Prior) -> Floats:
     """Σ of S = (A − n) Σ + n Σ D⁻¹ Σ: the positive root, direction by direction.
 
@@ -402,9 +420,10 @@ def _scatter(squares: Floats, assets: int, declared: Prior) -> Floats:
     spread = declared.spread
     scaled = squares / np.outer(spread, spread)
     strength, axes = np.linalg.eigh(0.5 * (scaled + scaled.T))
-    own = assets - FAITH
-    root = np.sqrt(own**2 + 4.0 * FAITH * np.maximum(strength, 0.0))
-    size = 2.0 * strength / (own + root) if own > 0 else (root - own) / (2.0 * FAITH)
+    faith = _faith(len(spread))
+    own = assets - faith
+    root = np.sqrt(own**2 + 4.0 * faith * np.maximum(strength, 0.0))
+    size = 2.0 * strength / (own + root) if own > 0 else (root - own) / (2.0 * faith)
     return np.asarray((axes * size) @ axes.T * np.outer(spread, spread))
 
 
@@ -421,7 +440,7 @@ def _cost(kernel: Kernel, told: _Evidence, z: Floats, people: Population) -> flo
     ratio = people.cov @ declared.precision
     of_people = np.einsum("pc,pq,qc->", moved, declared.precision, moved)
     of_people += np.linalg.slogdet(_normal(belief, z, people, declared))[1]
-    of_people -= FAITH * (np.linalg.slogdet(ratio)[1] - np.trace(ratio))
+    of_people -= _faith(len(ratio)) * (np.linalg.slogdet(ratio)[1] - np.trace(ratio))
     return 0.5 * float(misfit.sum() + of_people)
 
 
@@ -475,26 +494,30 @@ def _blur(z: Floats, doubt: Floats) -> Floats:
 def _leant(windows: Windows, alone: Fit, rows: Rows, loss: Loss) -> Loss:
     """The residuals' sizes of every asset, leaning on the fleet's where they are not given.
 
-    log σ² is known with variance 2/(degrees of freedom), the neighbours' likeness with 1/samples.
+    log σ² is known with variance 2/(degrees of freedom), the neighbours' likeness with 1/samples;
+    of an asset that ran away to no number, neither.
     """
+    sound = np.isfinite(alone.misfit)
     heard = np.zeros((windows.assets, windows.readings.shape[2]))
     np.add.at(heard, windows.asset, windows.mask.sum(axis=0).astype(float))
     shape = (windows.assets, windows.readings.shape[2])
     sigma, fresh = np.ones(shape), np.ones(windows.assets)
     sigma[rows], fresh[rows] = alone.sigma, alone.fresh
     if loss.fresh is None:
-        like = _common((alone.fresh - 1.0) / (alone.fresh + 1.0), 1.0 / alone.samples)
+        like = np.where(sound, (alone.fresh - 1.0) / (alone.fresh + 1.0), np.nan)
+        like = _common(like, 1.0 / alone.samples)
         fresh[rows] = (1.0 + like) / (1.0 - like)
     if loss.sigma is None:
         used = np.trace(alone.cov @ alone.information, axis1=1, axis2=2)
         left = np.clip(1.0 - used * alone.fresh / alone.samples, 0.1, 1.0)[:, None]
         freedom = np.maximum(heard[rows] / alone.fresh[:, None] * left, 1.0)
-        logs = np.log(alone.sigma**2 / left) + 1.0 / freedom
+        logs = np.where(sound[:, None], np.log(alone.sigma**2 / left) + 1.0 / freedom, np.nan)
         pairs = zip(logs.T, 2.0 / freedom.T, strict=True)
         sigma[rows] = np.exp(0.5 * np.stack([_common(*pair) for pair in pairs], axis=1))
     return Loss(loss.bend, sigma, fresh / _bent(loss.bend)[0])
 
 
+@cache
 def _bent(bend: float) -> tuple[float, float]:
     """What bending does to normal residuals: by what the loss undervalues them, and a curvature.
 
