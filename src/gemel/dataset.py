@@ -242,11 +242,11 @@ class _Samples:
     def __init__(self, batch: Batch) -> None:
         self.rows = pl.DataFrame(
             {
-                "twin": pl.Series(batch.twin, dtype=pl.String),
-                "signal": pl.Series(batch.signal, dtype=pl.String),
+                "twin": pl.Series(batch.twin.tolist(), dtype=pl.String),
+                "signal": pl.Series(batch.signal.tolist(), dtype=pl.String),
                 "instant": batch.instant,
                 "value": batch.value,
-                "unit": pl.Series(batch.unit, dtype=pl.String),
+                "unit": pl.Series(batch.unit.tolist(), dtype=pl.String),
             }
         ).sort("twin", "signal", "instant", maintain_order=True)
 

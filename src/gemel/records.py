@@ -13,13 +13,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gemel.labels import Labels
+
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Words = NDArray[np.object_]
 
 GOOD, UNCERTAIN, BAD = 0, 1, 2
 FATES = ("stored", "duplicate", "correction", "late", "rejected", "dead")
+STORED, DUPLICATE, CORRECTION, LATE, REJECTED = range(5)
+REASONS = (
+    "",
+    "unknown_twin",
+    "unknown_signal",
+    "unit",
+    "not_a_number",
+    "ahead_of_clock",
+    "far_past",
+    "late",
+    "range",
+    "rate",
+    "stuck",
+)  # why a sample is not stored and good
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +44,48 @@ class Batch:
     twin (N,) · signal (N,) · instant (N,) ns · value (N,) · unit (N,), "" = as declared
     """
 
-    twin: Words
-    signal: Words
+    twin: Labels
+    signal: Labels
     instant: Instants
     value: Floats
-    unit: Words
+    unit: Labels
 
     def __len__(self) -> int:
         return len(self.instant)
+
+    def part(self, where: Any) -> "Batch":
+        """Some of its rows: a mask, numbers or a slice."""
+        return Batch(
+            self.twin[where],
+            self.signal[where],
+            self.instant[where],
+            self.value[where],
+            self.unit[where],
+        )
 
     @staticmethod
     def of(rows: list[tuple[str, str, int, float, str]]) -> "Batch":
         """A batch from (twin, signal, instant, value, unit) rows."""
         columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[], [], [], [], []]
         return Batch(
-            np.array(columns[0], dtype=object),
-            np.array(columns[1], dtype=object),
+            Labels.of(columns[0]),
+            Labels.of(columns[1]),
             np.array(columns[2], dtype=np.int64),
             np.array(columns[3], dtype=np.float64),
-            np.array(columns[4], dtype=object),
+            Labels.of(columns[4]),
+        )
+
+    @staticmethod
+    def joined(several: "list[Batch]") -> "Batch":
+        """One after the other."""
+        if not several:
+            return Batch.of([])
+        return Batch(
+            Labels.joined([batch.twin for batch in several]),
+            Labels.joined([batch.signal for batch in several]),
+            np.concatenate([batch.instant for batch in several]),
+            np.concatenate([batch.value for batch in several]),
+            Labels.joined([batch.unit for batch in several]),
         )
 
 
@@ -69,19 +107,19 @@ class Judged:
     """A batch after the quality stage, in declared units.
 
     slot (N,) index into the plan's slots, −1 unknown · quality (N,) 0 good, 1 uncertain, 2 bad
-    reason (N,) "" or one word · fate (N,) one of FATES
+    reason (N,) which of REASONS · fate (N,) which of FATES
     """
 
     source: str
     received_at: int
-    twin: Words
-    signal: Words
+    twin: Labels
+    signal: Labels
     instant: Instants
     value: Floats
     slot: NDArray[np.int64]
     quality: NDArray[np.int8]
-    reason: Words
-    fate: Words
+    reason: NDArray[np.int8]
+    fate: NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)

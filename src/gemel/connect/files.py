@@ -16,7 +16,7 @@ import numpy as np
 
 from gemel.clock import SECOND, Clock, ManualClock, parse_duration, parse_instant
 from gemel.connect.base import Deliver, dead_letter
-from gemel.connect.tables import Block, TableFile, part
+from gemel.connect.tables import Block, TableFile
 from gemel.records import Batch, Entry, Instants
 
 SAMPLES = 5_000  # one entry holds at most
@@ -95,7 +95,7 @@ class FileSource:
             for fault in block.faults
             if row <= fault.row < end
         ]
-        batch = part(block.batch, samples)
+        batch = block.batch.part(samples)
         # an entry even when it is empty, so that the position moves on
         return [*dead, Entry("batch", self.name, at, position, batch)]
 

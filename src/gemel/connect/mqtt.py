@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -260,7 +259,7 @@ class MqttSource:
                         source=self.name,
                     )
                 )
-        batch = joined([item.batch for item in decoded])
+        batch = Batch.joined([item.batch for item in decoded])
         entries = [Entry("batch", self.name, now, batch=batch)] if len(batch) else []
         return entries + [entry for item in decoded for entry in item.dead] + replies
 
@@ -357,7 +356,7 @@ def listen(url: str, seconds: float) -> Batch:
         time.sleep(seconds)
     finally:
         end(link.client)
-    return joined(batches)
+    return Batch.joined(batches)
 
 
 class _Link:
@@ -411,16 +410,3 @@ def topic_of(message: paho.MQTTMessage) -> str:
         return message.topic
     except UnicodeDecodeError:
         return message._topic.decode("utf-8", "replace")
-
-
-def joined(batches: list[Batch]) -> Batch:
-    """Several batches as one."""
-    if not batches:
-        return Batch.of([])
-    return Batch(
-        np.concatenate([b.twin for b in batches]),
-        np.concatenate([b.signal for b in batches]),
-        np.concatenate([b.instant for b in batches]),
-        np.concatenate([b.value for b in batches]),
-        np.concatenate([b.unit for b in batches]),
-    )

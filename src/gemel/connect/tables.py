@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gemel.errors import GemelError, Invalid, NotFound
-from gemel.records import Batch, Bools, Floats, Instants, Words
+from gemel.labels import Labels
+from gemel.records import Batch, Bools, Floats, Instants
 
 BLOCK = 8 << 20  # bytes of a CSV file read at a time
 ROWS = 50_000  # rows of a Parquet file read at a time
@@ -250,7 +251,7 @@ class TableFile:
         lost = sum(len(block.faults) for block in blocks)
         if lost:
             _log.warning("%s: %d cells or lines cannot be read and are left out", self.path, lost)
-        return _one([block.batch for block in blocks])
+        return Batch.joined([block.batch for block in blocks])
 
     def _in_order(self) -> bool:
         before = None
@@ -330,10 +331,8 @@ class TableFile:
         instant, timed = self._times(raw)
         faults = self._broken(raw)
         count = np.zeros(len(instant), dtype=np.int64)
-        empty = np.zeros(0, dtype=object)
         if not len(raw.place):
-            none = Batch(empty, empty, instant[:0], np.zeros(0), empty)
-            return Block(instant, count, none, faults)
+            return Block(instant, count, Batch.of([]), faults)
         twin = self._twins(raw.table)
         names, value, wrong = self._values(raw.table)
         present = ~np.isnan(value)
@@ -367,9 +366,7 @@ class TableFile:
             faults = self._broken(raw)
             rows: list[dict[str, Any]] = [{} for _ in instant]
             if len(raw.place):
-                faults += self._lost_rows(
-                    raw, timed[raw.place], np.full(len(raw.place), name, object)
-                )
+                faults += self._lost_rows(raw, timed[raw.place], Labels.full(len(raw.place), name))
                 for place, row in zip(raw.place, raw.table.iter_rows(named=True), strict=True):
                     if timed[place]:
                         rows[place] = self._body(row, name, int(instant[place]))
@@ -386,25 +383,23 @@ class TableFile:
         known = {key: value for key, value in cells.items() if value is not None}
         return {**known, "name": name, "instant": instant}
 
-    def _twins(self, table: pl.DataFrame) -> Words:
+    def _twins(self, table: pl.DataFrame) -> Labels:
         if self.twin is not None and self._their("twin") not in self.header:
-            return np.full(len(table), self.twin, dtype=object)
-        column = table[self._need("twin")].cast(pl.String).str.strip_chars().fill_null("")
-        return column.to_numpy().astype(object)
+            return Labels.full(len(table), self.twin)
+        return _labels(table[self._need("twin")])
 
     def _values(
         self, table: pl.DataFrame
-    ) -> tuple[Callable[[Counts, Counts], tuple[Words, Words]], Floats, Bools]:
+    ) -> tuple[Callable[[Counts, Counts], tuple[Labels, Labels]], Floats, Bools]:
         """How a cell is named (signal, unit), values (n, S) with NaN for none, wrong (n, S)."""
         if self.long:
-            signal = table[self._their("signal")].cast(pl.String).str.strip_chars().fill_null("")
-            words = signal.to_numpy().astype(object)
-            unit = np.array([self.units.get(word, "") for word in words], dtype=object)
+            signal = _labels(table[self._their("signal")])
+            unit = Labels.of([self.units.get(word, "") for word in signal])
             if self._their("unit") in self.header:
-                given = table[self._their("unit")].cast(pl.String).str.strip_chars().fill_null("")
-                unit = np.where(given.to_numpy() != "", given.to_numpy(), unit).astype(object)
+                given = _labels(table[self._their("unit")])
+                unit = Labels.of([a or b for a, b in zip(given, unit, strict=True)])
             value, wrong = _numbers(table[self._their("value")])
-            return lambda row, column: (words[row], unit[row]), value[:, None], wrong[:, None]
+            return lambda row, column: (signal[row], unit[row]), value[:, None], wrong[:, None]
         columns = {name: _numbers(table[theirs]) for name, theirs in self._signals().items()}
         if self.signals is None:
             for name, (value, wrong) in list(columns.items()):
@@ -412,8 +407,8 @@ class TableFile:
                     _log.warning("%s: the column '%s' holds no numbers", self.path, name)
                     self._words.add(name)
                     del columns[name]
-        signals = np.array(list(columns), dtype=object)
-        units = np.array([self.units.get(name, "") for name in columns], dtype=object)
+        signals = Labels.of(columns)
+        units = Labels.of([self.units.get(name, "") for name in columns])
         shape = (len(table), len(columns))
         value = np.array([v for v, _ in columns.values()], float).reshape(shape[::-1]).T
         wrong = np.array([w for _, w in columns.values()], bool).reshape(shape[::-1]).T
@@ -425,10 +420,10 @@ class TableFile:
             for line, text in raw.broken.items()
         ]
 
-    def _lost_rows(self, raw: _Raw, timed: Bools, twin: Words) -> list[Fault]:
+    def _lost_rows(self, raw: _Raw, timed: Bools, twin: Labels) -> list[Fault]:
         """Rows without a time or a twin; a row that is empty altogether is nothing at all."""
         faults = []
-        for row in np.flatnonzero(~timed | (twin == "")):
+        for row in np.flatnonzero(~timed | twin.are("")):
             cells = raw.table.row(int(row))
             place = int(raw.place[row])
             if all(cell is None or str(cell).strip() == "" for cell in cells):
@@ -498,6 +493,14 @@ class _readable:
             ) from problem
 
 
+def _labels(column: pl.Series) -> Labels:
+    """The words of a column, bare; "" where there is none."""
+    words = column.cast(pl.String).str.strip_chars().fill_null("").to_arrow()
+    coded = words.cast(pa.large_string()).dictionary_encode()
+    code = coded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    return Labels(tuple(coded.dictionary.to_pylist()), code)
+
+
 def _text(column: Any) -> pl.Series:
     """Bytes as words; what is not UTF-8 is written with backslashes, and will not be a number."""
     try:
@@ -537,20 +540,13 @@ def _joined(blocks: list[Block]) -> Block:
     return Block(
         np.concatenate([block.instant for block in blocks]),
         np.concatenate([block.ends + at for block, at in zip(blocks, samples, strict=False)]),
-        _one([block.batch for block in blocks]),
+        Batch.joined([block.batch for block in blocks]),
         [
             Fault(fault.row + int(at), fault.payload, fault.error)
             for block, at in zip(blocks, rows, strict=False)
             for fault in block.faults
         ],
     )
-
-
-def _one(batches: list[Batch]) -> Batch:
-    columns = ("twin", "signal", "instant", "value", "unit")
-    if not batches:
-        return Batch.of([])
-    return Batch(*(np.concatenate([getattr(b, name) for b in batches]) for name in columns))
 
 
 def _sorted(block: Block) -> Block:
@@ -560,17 +556,7 @@ def _sorted(block: Block) -> Block:
     rank[order] = np.arange(len(order))
     count = np.diff(block.ends, prepend=0)
     taken = np.argsort(np.repeat(rank, count), kind="stable")
-    batch = part(block.batch, taken)
+    batch = block.batch.part(taken)
     faults = [Fault(int(rank[fault.row]), fault.payload, fault.error) for fault in block.faults]
     faults.sort(key=lambda fault: fault.row)
     return Block(block.instant[order], np.cumsum(count[order]), batch, faults)
-
-
-def part(batch: Batch, where: Any) -> Batch:
-    return Batch(
-        batch.twin[where],
-        batch.signal[where],
-        batch.instant[where],
-        batch.value[where],
-        batch.unit[where],
-    )

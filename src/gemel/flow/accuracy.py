@@ -31,7 +31,7 @@ from gemel.kernels.fit import Fit, Loss, Prior, Windows, fit, natural, pooled, p
 from gemel.kernels.library.expected_temperature import ExpectedTemperature
 from gemel.kernels.library.generator_bearing import GeneratorBearing
 from gemel.kernels.library.rotor_bearing import RotorBearing
-from gemel.records import Bools, Floats, Instants
+from gemel.records import Batch, Bools, Floats, Instants
 
 EVERY = 600.0  # s
 SETTLED = 72  # rows of unbroken history before a row counts: 12 h
@@ -177,21 +177,17 @@ def read_turbines(folder: Path) -> list[Turbine]:
 
     Raises `accuracy.no_data`, or what `gemel.connect` says of a file it cannot read.
     """
-    batches = [read_table(path, **_how(path)) for path in _files(folder)]
-    twin, signal, instant, value = (
-        np.concatenate([getattr(batch, column) for batch in batches])
-        for column in ("twin", "signal", "instant", "value")
-    )
+    rows = Batch.joined([read_table(path, **_how(path)) for path in _files(folder)])
     turbines = []
-    for name in np.unique(twin):
-        own = twin == name
-        moments = np.unique(instant[own])
+    for name in sorted(rows.twin.compact().words):
+        own = rows.part(rows.twin.are(name))
+        moments = np.unique(own.instant)
         signals = {}
         for meaning in COLUMNS:
-            here = own & (signal == meaning)
+            here = own.signal.are(meaning)
             signals[meaning] = np.full(len(moments), np.nan)
-            signals[meaning][np.searchsorted(moments, instant[here])] = value[here]
-        turbines.append(_turbine(str(name), moments, signals))
+            signals[meaning][np.searchsorted(moments, own.instant[here])] = own.value[here]
+        turbines.append(_turbine(name, moments, signals))
     return turbines
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from gemel.flow.outcome import Outcome, Told
-from gemel.records import Judged
+from gemel.labels import Labels
+from gemel.records import CORRECTION, FATES, LATE, REASONS, STORED, Judged
 from gemel.store.lake import Lake
 
 TABLES = ("telemetry", "estimates", "findings", "events")
-KEPT = ("stored", "correction", "late")  # what of the telemetry becomes history
+KEPT = (STORED, CORRECTION, LATE)  # what of the telemetry becomes history
 
 
 class Derived:
@@ -55,17 +56,23 @@ def _telemetry(judged: Judged, tick: int) -> pa.Table:
     count = int(kept.sum())
     return pa.table(
         {
-            "twin": pa.array(judged.twin[kept], pa.string()),
-            "signal": pa.array(judged.signal[kept], pa.string()),
-            "instant": pa.array(judged.instant[kept], pa.int64()),
-            "value": pa.array(judged.value[kept], pa.float64()),
-            "quality": pa.array(judged.quality[kept], pa.int8()),
-            "reason": pa.array(judged.reason[kept], pa.string()),
-            "fate": pa.array(judged.fate[kept], pa.string()),
-            "source": pa.array([judged.source] * count, pa.string()),
-            "received_at": pa.array(np.full(count, judged.received_at), pa.int64()),
-            "tick": pa.array(np.full(count, tick), pa.int64()),
+            "twin": _words(judged.twin[kept]),
+            "signal": _words(judged.signal[kept]),
+            "instant": pa.array(judged.instant[kept]),
+            "value": pa.array(judged.value[kept]),
+            "quality": pa.array(judged.quality[kept]),
+            "reason": _words(Labels(REASONS, judged.reason[kept])),
+            "fate": _words(Labels(FATES, judged.fate[kept])),
+            "source": _words(Labels.full(count, judged.source)),
+            "received_at": pa.array(np.full(count, judged.received_at)),
+            "tick": pa.array(np.full(count, tick)),
         }
+    )
+
+
+def _words(labels: Labels) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(labels.code, pa.array(labels.words, pa.string())).cast(
+        pa.string()
     )
 
 

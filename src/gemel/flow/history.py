@@ -12,6 +12,7 @@ from gemel.clock import SECOND
 from gemel.flow.fleet import Fleet, Plan
 from gemel.insight.lifecycle import History
 from gemel.intake import align
+from gemel.labels import Labels
 from gemel.records import Judged
 from gemel.store.lake import Lake
 
@@ -20,8 +21,7 @@ def histories(
     plan: Plan, fleet: Fleet, lake: Lake, start: int, end: int, every: float
 ) -> list[History]:
     """One `History` a row of the fleet: good samples of its ports from start to end, on a grid."""
-    index = plan.rules.index
-    names = {slot: key for key, slot in index.items()}
+    names = {slot: key for key, slot in plan.rules.index.items()}
     wanted = [names[int(slot)] for slot in np.unique(fleet.grid.slots)]
     table = lake.telemetry(
         twins=sorted({twin for twin, _ in wanted}),
@@ -30,9 +30,7 @@ def histories(
         end=end,
         good_only=True,
     )
-    twin = np.array(table["twin"].to_pylist(), object)
-    signal = np.array(table["signal"].to_pylist(), object)
-    keys = zip(twin, signal, strict=True)
+    twin, signal = (Labels.of(table[name].to_pylist()) for name in ("twin", "signal"))
     judged = Judged(
         "lake",
         end,
@@ -40,10 +38,8 @@ def histories(
         signal,
         table["instant"].to_numpy(),
         table["value"].to_numpy(),
-        np.fromiter((index.get(key, -1) for key in keys), np.int64, len(twin)),
-        np.zeros(len(twin), np.int8),
-        np.full(len(twin), "", object),
-        np.full(len(twin), "stored", object),
+        plan.rules.slots(twin, signal),
+        *(np.zeros(len(twin), np.int8) for _ in ("quality", "reason", "fate")),
     )
     grid = replace(fleet.grid, every=int(every * SECOND))
     memory = align.GridMemory.blank(grid)

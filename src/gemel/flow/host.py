@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from gemel.clock import SECOND, Clock, ManualClock, PacedClock, WallClock
 from gemel.connect.base import Source, dead_letter
 from gemel.connect.broker import EmbeddedBroker
@@ -35,8 +37,8 @@ from gemel.flow.runs import Runs
 from gemel.flow.sources import Connectors, connect
 from gemel.flow.view import View, look
 from gemel.flow.why import why
-from gemel.intake.quality import REASONS, admit
-from gemel.records import Entry
+from gemel.intake.quality import CODES, admit
+from gemel.records import REASONS, Entry
 from gemel.store.journal import Journal
 from gemel.store.lake import Lake
 from gemel.store.lease import Lease
@@ -242,13 +244,12 @@ class Host:
             _, _, reason = admit(self.plan.rules, decoded.batch, now)
             rejected = [
                 {
-                    "twin": str(decoded.batch.twin[k]),
-                    "signal": str(decoded.batch.signal[k]),
+                    "twin": decoded.batch.twin[k],
+                    "signal": decoded.batch.signal[k],
                     "instant": int(decoded.batch.instant[k]),
-                    **refusal(REASONS[reason[k]]),
+                    **refusal(CODES[REASONS[reason[k]]]),
                 }
-                for k, why_not in enumerate(reason)
-                if why_not
+                for k in np.flatnonzero(reason).tolist()
             ]
         if entries:
             self.journal.append(entries)

@@ -19,6 +19,7 @@ from gemel.insight.usual import UsualDay
 from gemel.insight.value import ValueMemory
 from gemel.intake.align import GridMemory
 from gemel.intake.quality import QualityMemory
+from gemel.intake.seen import Seen
 from gemel.kernels.estimate import blank
 from gemel.records import (
     FATES,
@@ -30,6 +31,7 @@ from gemel.records import (
     Proposal,
 )
 
+_SEEN = ("slot", "instant", "value")
 _ESTIMATE = ("instant", "mean", "cov", "foreseen", "innovation", "innovation_var", "mask", "nis")
 
 
@@ -137,11 +139,7 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
         "sequence": memory.sequence,
         "at": memory.at,
         "watermark": quality.watermark,
-        "prune_at": quality.prune_at,
-        "seen": {
-            source: [[slot, instant, value] for (slot, instant), value in seen.items()]
-            for source, seen in quality.seen.items()
-        },
+        "seen": list(quality.seen),
         "findings": {key: f.as_record() for key, f in memory.findings.open.items()},
         "finding_count": memory.findings.count,
         "control": asdict(memory.control),
@@ -151,6 +149,9 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
         "slots": [list(key) for key in plan.rules.index],
         "fleets": {},
     }
+    for k, seen in enumerate(quality.seen.values()):
+        for part, column in zip(_SEEN, seen.samples(), strict=True):
+            arrays[f"seen.{k}.{part}"] = column
     for name, fleet in memory.fleets.items():
         arrays |= {f"{name}.estimate.{k}": getattr(fleet.estimate, k) for k in _ESTIMATE}
         for key in ("p", "p_cov", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
@@ -182,15 +183,16 @@ def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
     memory.sequence, memory.at = book["sequence"], book["at"]
     slots = {tuple(key): k for k, key in enumerate(book["slots"])}
     old = np.array([slots.get(key, -1) for key in plan.rules.index], np.int64)
-    moved = {was: now for now, was in enumerate(old.tolist()) if was >= 0}
+    moved = np.full(len(slots), -1)
+    moved[old[old >= 0]] = np.flatnonzero(old >= 0)
     quality = memory.quality
-    quality.watermark, quality.prune_at = book["watermark"], book["prune_at"]
+    quality.watermark = book["watermark"]
     for key in ("instant", "value", "since"):
         setattr(quality, key, _rows(getattr(quality, key), arrays[f"quality.{key}"], old))
-    quality.seen = {
-        source: {(moved[slot], at): value for slot, at, value in rows if slot in moved}
-        for source, rows in book["seen"].items()
-    }
+    for k, source in enumerate(book["seen"]):
+        slot, instant, value = (arrays[f"seen.{k}.{part}"] for part in _SEEN)
+        there = moved[slot] >= 0
+        quality.seen[source] = Seen.of(len(old), moved[slot][there], instant[there], value[there])
     memory.findings.open = {key: Finding(**f) for key, f in book["findings"].items()}
     memory.findings.count = book["finding_count"]
     control = book["control"]

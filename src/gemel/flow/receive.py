@@ -17,8 +17,8 @@ from gemel.graph.plantfile import Command
 from gemel.insight.findings import close_twin
 from gemel.insight.value import learn_event
 from gemel.intake import align
-from gemel.intake.quality import REASONS, judge
-from gemel.records import FATES, Entry, Invocation, Judged, Proposal
+from gemel.intake.quality import CODES, judge
+from gemel.records import FATES, REASONS, REJECTED, Entry, Invocation, Judged, Proposal
 
 KEPT_REJECTS = 100  # of one entry; the books count all, the journal keeps all
 
@@ -50,21 +50,20 @@ def receive(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judge
 def _samples(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judged:
     assert entry.batch is not None
     judged = judge(plan.rules, memory.quality, entry.source, entry.received_at, entry.batch)
-    for fate in FATES[:-1]:
-        number = int((judged.fate == fate).sum())
+    for fate, number in zip(FATES, np.bincount(judged.fate).tolist(), strict=False):
         if number:
             memory.count(entry.source, fate, number)
-    refused = np.flatnonzero(judged.fate == "rejected")
+    refused = np.flatnonzero(judged.fate == REJECTED)
     for k in refused[:KEPT_REJECTS]:
         outcome.rejects.append(
             {
                 "source": entry.source,
                 "fate": "rejected",
-                "code": REASONS[judged.reason[k]],
+                "code": CODES[REASONS[judged.reason[k]]],
                 "at": entry.received_at,
                 "sequence": entry.sequence,
-                "twin": str(judged.twin[k]),
-                "signal": str(judged.signal[k]),
+                "twin": judged.twin[k],
+                "signal": judged.signal[k],
                 "instant": int(judged.instant[k]),
                 "value": repr(float(judged.value[k])),
             }

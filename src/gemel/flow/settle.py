@@ -12,7 +12,7 @@ from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
 from gemel.flow.receive import command_of
 from gemel.insight.findings import follow
-from gemel.records import GOOD, Invocation, Judged
+from gemel.records import GOOD, STORED, Invocation, Judged
 
 
 def settle(plan: Plan, memory: Memory, judged: Judged | None, outcome: Outcome) -> None:
@@ -39,7 +39,7 @@ def _shown(plan: Plan, invocation: Invocation, judged: Judged, now: int) -> bool
         return False  # it has not been on the wire: whatever telemetry shows, it did not do it
     command = command_of(plan, invocation.twin, invocation.command)
     slot = plan.rules.index.get((invocation.target, command.signal), -1)
-    here = (judged.slot == slot) & (judged.quality == GOOD) & (judged.fate == "stored")
+    here = (judged.slot == slot) & (judged.quality == GOOD) & (judged.fate == STORED)
     here &= judged.instant > max(invocation.created_at, invocation.sent_at)
     return any(
         approve.on_telemetry(invocation, command.confirm, command.tolerance, float(value), now)

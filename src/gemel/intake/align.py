@@ -8,12 +8,13 @@ clock, then closes for good; the last good sample of the interval is its value.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
-from gemel.records import GOOD, Bools, Floats, Frame, Instants, Judged
+from gemel.records import CORRECTION, GOOD, STORED, Bools, Floats, Frame, Instants, Judged
 
 
 @dataclass(frozen=True)
@@ -50,35 +51,44 @@ class GridMemory:
 
 def feed(grid: Grid, memory: GridMemory, judged: Judged) -> None:
     """Put the good samples of one entry into the open instants of the grid."""
-    usable = (judged.quality == GOOD) & ((judged.fate == "stored") | (judged.fate == "correction"))
+    usable = (judged.quality == GOOD) & ((judged.fate == STORED) | (judged.fate == CORRECTION))
     usable &= judged.slot >= 0
     if not usable.any():
         return
     slot, instant, value = judged.slot[usable], judged.instant[usable], judged.value[usable]
-    first = np.searchsorted(grid.slots, slot, "left")
-    count = np.searchsorted(grid.slots, slot, "right") - first
-    sample = np.repeat(np.arange(len(slot)), count)
-    port = (
-        np.repeat(first, count)
-        + np.arange(len(sample))
-        - np.repeat(np.cumsum(count) - count, count)
-    )
-    order = np.argsort(instant[sample], kind="stable")  # of two in one interval the later stays
-    sample, port = sample[order], port[order]
+    sample, port = _ports(grid, slot)
+    if (np.diff(instant) < 0).any():  # of two in one interval the later stays
+        order = np.argsort(instant[sample], kind="stable")
+        sample, port = sample[order], port[order]
     row, column, at = grid.rows[port], grid.columns[port], instant[sample]
     cell = value[sample] * grid.factor[column] + grid.offset[column]
     ends = -(-at // grid.every) * grid.every
-    for end in np.unique(ends):
-        here = ends == end
-        if int(end) not in memory.open:
-            memory.open[int(end)] = (
-                np.zeros_like(grid.constant),
-                np.zeros(grid.constant.shape, np.int64),
-            )
-        values, instants = memory.open[int(end)]
-        r, c, t, v = row[here], column[here], at[here], cell[here]
+    cuts = [0, *(1 + np.flatnonzero(np.diff(ends))).tolist(), len(ends)]
+    for begin, stop in pairwise(cuts if len(ends) else []):
+        values, instants = _opened(grid, memory, int(ends[begin]))
+        r, c, t, v = (part[begin:stop] for part in (row, column, at, cell))
         newer = t >= instants[r, c]
-        values[r[newer], c[newer]], instants[r[newer], c[newer]] = v[newer], t[newer]
+        if not newer.all():
+            r, c, t, v = r[newer], c[newer], t[newer], v[newer]
+        values[r, c], instants[r, c] = v, t
+
+
+def _ports(grid: Grid, slot: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which sample feeds which port; a slot may feed several, or none."""
+    first = np.searchsorted(grid.slots, slot, "left")
+    count = np.searchsorted(grid.slots, slot, "right") - first
+    if (count == 1).all():
+        return np.arange(len(slot)), first
+    sample = np.repeat(np.arange(len(slot)), count)
+    port = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(len(sample))
+    return sample, port
+
+
+def _opened(grid: Grid, memory: GridMemory, end: int) -> tuple[Floats, Instants]:
+    if end not in memory.open:
+        shape = grid.constant.shape
+        memory.open[end] = (np.zeros(shape), np.zeros(shape, np.int64))
+    return memory.open[end]
 
 
 def close(grid: Grid, memory: GridMemory, closed: int) -> list[Frame]:

@@ -9,22 +9,41 @@ Never   drops a sample: whatever it says of one, the books count it.
               stored     everything else
     quality   of what is kept: good, uncertain (stuck, late), bad (range, rate)
 
-An entry is judged whole, in the order of instants, so how ticks are cut changes nothing.
+An entry is judged whole, in the order of instants, so how ticks are cut changes nothing. All of it
+works on columns; only a slot in which a reading changed too fast is gone through one by one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
 from gemel.errors import Invalid
-from gemel.records import BAD, GOOD, UNCERTAIN, Batch, Floats, Judged, Words
+from gemel.intake.seen import Seen, groups
+from gemel.labels import Labels
+from gemel.records import (
+    BAD,
+    CORRECTION,
+    GOOD,
+    LATE,
+    REASONS,
+    REJECTED,
+    STORED,
+    UNCERTAIN,
+    Batch,
+    Bools,
+    Floats,
+    Instants,
+    Judged,
+)
 from gemel.units import convert
 
 OLDEST = 10 * 365 * 86_400 * SECOND  # a sample ten years older than its arrival has a broken clock
 ABSURD = 1e12  # no declared unit has an honest reading of this size, whatever its range
-REASONS = {  # why a sample is rejected → the code that `gemel explain` knows
+CODES = {  # why a sample is rejected → the code that `gemel explain` knows
     "unknown_twin": "sample.unknown_twin",
     "unknown_signal": "sample.unknown_signal",
     "unit": "unit.mismatch",
@@ -32,6 +51,10 @@ REASONS = {  # why a sample is rejected → the code that `gemel explain` knows
     "ahead_of_clock": "sample.ahead_of_clock",
     "far_past": "sample.far_past",
 }
+KEPT_TABLES = 64  # of words looked up, by what sources send again and again
+Slots = NDArray[np.int64]
+Codes = NDArray[np.int8]
+WHY = {word: np.int8(k) for k, word in enumerate(REASONS)}
 
 
 @dataclass(frozen=True)
@@ -52,21 +75,40 @@ class Rules:
     lateness: int
     skew: int
 
+    def slots(self, twin: Labels, signal: Labels) -> Slots:
+        """The slot of every row: (N,); −1 where the twin is unknown, −2 where its signal is."""
+        if len(twin.words) * len(signal.words) > 4 * len(twin):  # few rows of many words
+            twin, signal = twin.compact(), signal.compact()
+        return np.asarray(self._table(twin.words, signal.words)[twin.code, signal.code])
+
+    @cached_property
+    def _table(self) -> Callable[[tuple[str, ...], tuple[str, ...]], Slots]:
+        """The slots of twins and signals by name (T,S); remembered: sources repeat themselves."""
+
+        def table(twins: tuple[str, ...], signals: tuple[str, ...]) -> Slots:
+            unknown = [-2 if twin in self.twins else -1 for twin in twins]
+            rows = [
+                [self.index.get((twin, signal), why_not) for signal in signals]
+                for twin, why_not in zip(twins, unknown, strict=True)
+            ]
+            return np.array(rows, np.int64).reshape(len(twins), len(signals))
+
+        return lru_cache(KEPT_TABLES)(table)
+
 
 @dataclass
 class QualityMemory:
     """What judging needs to remember.
 
     watermark: the latest `received_at`, ns · last good instant, value: (S,) · since (S,): when the
-    present value began · seen: source → {(slot, instant): value} younger than the lateness
+    present value began · seen: per source, what came and is younger than the lateness
     """
 
     watermark: int
-    instant: NDArray[np.int64]
+    instant: Instants
     value: Floats
-    since: NDArray[np.int64]
-    seen: dict[str, dict[tuple[int, int], float]] = field(default_factory=dict)
-    prune_at: int = 1000
+    since: Instants
+    seen: dict[str, Seen] = field(default_factory=dict)
 
     @staticmethod
     def blank(slots: int) -> "QualityMemory":
@@ -74,28 +116,41 @@ class QualityMemory:
         return QualityMemory(0, zero, np.full(slots, np.nan), zero.copy())
 
 
-def admit(rules: Rules, batch: Batch, received_at: int) -> tuple[NDArray[np.int64], Floats, Words]:
-    """slot (N,), value in declared units (N,), why it is rejected (N,), "" = admitted."""
-    size = len(batch)
-    slot = np.fromiter(
-        (rules.index.get(key, -1) for key in zip(batch.twin, batch.signal, strict=True)),
-        np.int64,
-        size,
-    )
-    reason = np.full(size, "", object)
-    for k in np.flatnonzero(slot < 0):
-        reason[k] = "unknown_signal" if batch.twin[k] in rules.twins else "unknown_twin"
-    value = batch.value.copy()
-    for k in np.flatnonzero((batch.unit != "") & (slot >= 0)):
-        try:
-            value[k : k + 1] = convert(value[k : k + 1], batch.unit[k], rules.unit[slot[k]])
-        except Invalid:
-            reason[k] = "unit"
-    plain = reason == ""
-    reason[plain & ~np.isfinite(value)] = "not_a_number"
-    reason[plain & (batch.instant > received_at + rules.skew)] = "ahead_of_clock"
-    reason[plain & (batch.instant < received_at - OLDEST)] = "far_past"
+def admit(rules: Rules, batch: Batch, received_at: int) -> tuple[Slots, Floats, Codes]:
+    """slot (N,), value in declared units (N,), why it is rejected (N,): 0 = admitted."""
+    slot = rules.slots(batch.twin, batch.signal)
+    reason = np.zeros(len(batch), np.int8)
+    value, unit_is_wrong = _converted(rules, batch, slot)
+    reason[~np.isfinite(value)] = WHY["not_a_number"]
+    reason[batch.instant < received_at - OLDEST] = WHY["far_past"]
+    reason[batch.instant > received_at + rules.skew] = WHY["ahead_of_clock"]
+    reason[unit_is_wrong] = WHY["unit"]
+    unknown = slot < 0
+    if unknown.any():
+        reason[slot == -1] = WHY["unknown_twin"]
+        reason[slot == -2] = WHY["unknown_signal"]
+        slot = np.where(unknown, -1, slot)
     return slot, value, reason
+
+
+def _converted(rules: Rules, batch: Batch, slot: Slots) -> tuple[Floats, Bools]:
+    """Values in declared units (N,), and where the unit is of another kind (N,)."""
+    value, wrong = batch.value, np.zeros(len(batch), np.bool_)
+    if set(batch.unit.words) <= {""}:
+        return value, wrong
+    value = value.copy()
+    for code, word in enumerate(batch.unit.words):
+        if not word:
+            continue
+        rows = np.flatnonzero((batch.unit.code == code) & (slot >= 0))
+        declared = np.array([rules.unit[k] for k in slot[rows].tolist()], object)
+        for target in set(declared.tolist()):
+            some = rows[declared == target]
+            try:
+                value[some] = convert(value[some], word, target)
+            except Invalid:
+                wrong[some] = True
+    return value, wrong
 
 
 def judge(
@@ -103,31 +158,31 @@ def judge(
 ) -> Judged:
     """One entry's samples, each with its fate, quality and reason. Moves the memory on."""
     slot, value, reason = admit(rules, batch, received_at)
-    fate = np.full(len(batch), "stored", object)
-    fate[reason != ""] = "rejected"
+    instant = batch.instant
     closed = memory.watermark - rules.lateness
-    fate[(fate == "stored") & (batch.instant <= closed)] = "late"
+    fate = np.where(reason != 0, np.int8(REJECTED), np.int8(STORED))
+    late = (fate == STORED) & (instant <= closed)
+    fate[late] = LATE
     memory.watermark = max(memory.watermark, received_at)
-    _twice(memory, source, slot, batch.instant, value, fate)
+    open_ = np.flatnonzero(fate == STORED)
+    seen = memory.seen.setdefault(source, Seen(len(rules.unit)))
+    fate[open_] = seen.take(slot[open_], instant[open_], value[open_], closed)
     quality = np.full(len(batch), GOOD, np.int8)
-    kept = (fate == "stored") | (fate == "correction")
-    late = fate == "late"
-    quality[late], reason[late] = UNCERTAIN, "late"
-    outside = (kept | late) & ((value < rules.low[slot]) | (value > rules.high[slot]))
-    outside |= (kept | late) & (np.abs(value) > ABSURD)
-    quality[outside], reason[outside] = BAD, "range"
-    order = np.flatnonzero(kept & ~outside)
-    for k in order[np.argsort(batch.instant[order], kind="stable")]:
-        quality[k], reason[k] = _against_last(
-            rules, memory, int(slot[k]), int(batch.instant[k]), float(value[k])
-        )
-    _prune(memory, closed)
+    quality[late], reason[late] = UNCERTAIN, WHY["late"]
+    kept = (fate == STORED) | (fate == CORRECTION)
+    rows = np.flatnonzero(kept | late)
+    s, v = slot[rows], value[rows]
+    outside = rows[(v < rules.low[s]) | (v > rules.high[s]) | (np.abs(v) > ABSURD)]
+    quality[outside], reason[outside] = BAD, WHY["range"]
+    kept[outside] = False
+    rows = np.flatnonzero(kept)
+    quality[rows], reason[rows] = _in_time(rules, memory, slot[rows], instant[rows], value[rows])
     return Judged(
         source,
         received_at,
         batch.twin,
         batch.signal,
-        batch.instant,
+        instant,
         value,
         slot,
         quality,
@@ -136,45 +191,62 @@ def judge(
     )
 
 
-def _twice(
-    memory: QualityMemory,
-    source: str,
-    slot: NDArray[np.int64],
-    instant: NDArray[np.int64],
-    value: Floats,
-    fate: Words,
-) -> None:
-    """Mark duplicates and corrections, in the order they came."""
-    seen = memory.seen.setdefault(source, {})
-    for k in np.flatnonzero(fate == "stored"):
-        key = (int(slot[k]), int(instant[k]))
-        if key in seen:
-            fate[k] = "duplicate" if seen[key] == value[k] else "correction"
-        seen[key] = float(value[k])
+def _in_time(
+    rules: Rules, memory: QualityMemory, slot: Slots, instant: Instants, value: Floats
+) -> tuple[Codes, Codes]:
+    """Rate and stuck, each sample against the last good one of its slot: quality, reason (N,)."""
+    order, first = groups(slot, instant)
+    slot, instant, value = slot[order], instant[order], value[order]
+    old = instant < memory.instant[slot]  # out of order: nothing newer to judge it by
+    quality, reason = np.zeros(len(slot), np.int8), np.zeros(len(slot), np.int8)
+    rows = np.flatnonzero(~old)
+    s, t, v = slot[rows], instant[rows], value[rows]
+    begins = np.ones(len(rows), np.bool_)
+    begins[1:] = s[1:] != s[:-1]
+    before_t = np.where(begins, memory.instant[s], np.roll(t, 1))
+    before_v = np.where(begins, memory.value[s], np.roll(v, 1))
+    gone = (t - before_t) / SECOND
+    fast = (before_t > 0) & (gone > 0) & (np.abs(v - before_v) > rules.rate[s] * gone)
+    if fast.any():
+        hasty = np.zeros(len(rules.unit), np.bool_)
+        hasty[s[fast]] = True
+        for k in np.flatnonzero(hasty[s]).tolist():
+            row = rows[k]
+            quality[row], reason[row] = _against_last(
+                rules, memory, int(s[k]), int(t[k]), float(v[k])
+            )
+        calm = ~hasty[s]
+        rows, s, t, v = rows[calm], s[calm], t[calm], v[calm]
+        begins, before_t, before_v = begins[calm], before_t[calm], before_v[calm]
+    changed = (before_t == 0) | (v != before_v)
+    since = _latest(begins, np.where(changed, t, memory.since[s]), changed)
+    stuck = (t - since) / SECOND >= rules.stuck[s]
+    quality[rows[stuck]], reason[rows[stuck]] = UNCERTAIN, WHY["stuck"]
+    ends = np.flatnonzero(np.roll(begins, -1)) if len(begins) else np.zeros(0, np.int64)
+    memory.since[s[ends]] = since[ends]
+    memory.instant[s[ends]], memory.value[s[ends]] = t[ends], v[ends]
+    out_quality, out_reason = np.empty_like(quality), np.empty_like(reason)
+    out_quality[order], out_reason[order] = quality, reason
+    return out_quality, out_reason
+
+
+def _latest(begins: Bools, value: Instants, changed: Bools) -> Instants:
+    """Of every run that begins at `begins`, the value at the last change so far."""
+    place = np.where(changed | begins, np.arange(len(value)), 0)
+    return np.asarray(value[np.maximum.accumulate(place)]) if len(value) else value
 
 
 def _against_last(
     rules: Rules, memory: QualityMemory, slot: int, instant: int, value: float
-) -> tuple[int, str]:
-    """Rate and stuck, against the last good sample of the slot."""
+) -> tuple[int, int]:
+    """One sample of a slot in which a reading changed too fast: what is bad is no measure."""
     last, before = int(memory.instant[slot]), float(memory.value[slot])
-    if instant < last:
-        return GOOD, ""  # out of order inside the lateness: nothing newer to judge it by
     if last and instant > last:
         if abs(value - before) > rules.rate[slot] * (instant - last) / SECOND:
-            return BAD, "rate"
+            return BAD, int(WHY["rate"])
     if not last or value != before:
         memory.since[slot] = instant
     memory.instant[slot], memory.value[slot] = instant, value
     if (instant - int(memory.since[slot])) / SECOND >= rules.stuck[slot]:
-        return UNCERTAIN, "stuck"
-    return GOOD, ""
-
-
-def _prune(memory: QualityMemory, closed: int) -> None:
-    """Forget what is closed: a sample that old is late before it could be a duplicate."""
-    if sum(map(len, memory.seen.values())) < memory.prune_at:
-        return
-    for source, seen in memory.seen.items():
-        memory.seen[source] = {key: v for key, v in seen.items() if key[1] > closed}
-    memory.prune_at = 1000 + 2 * sum(map(len, memory.seen.values()))
+        return UNCERTAIN, int(WHY["stuck"])
+    return GOOD, 0

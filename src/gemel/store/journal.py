@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from gemel import hooks
 from gemel.errors import Conflict, GemelError, Invalid, Unavailable
+from gemel.labels import Labels
 from gemel.records import Batch, Entry
 
 FORMAT = 1  # of the file; kept in user_version
@@ -300,18 +301,18 @@ def encode(batch: Batch) -> bytes:
     if len(batch) < SMALL:
         return json.dumps(
             [
-                list(batch.twin),
-                list(batch.signal),
+                batch.twin.tolist(),
+                batch.signal.tolist(),
                 batch.instant.tolist(),
                 batch.value.tolist(),
-                list(batch.unit),
+                batch.unit.tolist(),
             ],
             separators=(",", ":"),
         ).encode()
-    words = [
-        pa.array(column, type=pa.string()).dictionary_encode()
-        for column in (batch.twin, batch.signal, batch.unit)
-    ]
+    words = []
+    for labels in (batch.twin, batch.signal, batch.unit):
+        used = labels.compact()
+        words.append(pa.DictionaryArray.from_arrays(used.code, pa.array(used.words, pa.string())))
     record = pa.record_batch(
         [words[0], words[1], pa.array(batch.instant), pa.array(batch.value), words[2]],
         names=["twin", "signal", "instant", "value", "unit"],
@@ -328,22 +329,24 @@ def decode(blob: bytes) -> Batch:
     if blob[:1] == b"[":
         twin, signal, instant, value, unit = json.loads(blob)
         return Batch(
-            np.array(twin, dtype=object),
-            np.array(signal, dtype=object),
+            Labels.of(twin),
+            Labels.of(signal),
             np.array(instant, dtype=np.int64),
             np.array(value, dtype=np.float64),
-            np.array(unit, dtype=object),
+            Labels.of(unit),
         )
     with pa.ipc.open_stream(blob) as stream:
         record = stream.read_next_batch()
 
-    def words(name: str) -> Any:
-        return record.column(name).dictionary_decode().to_numpy(zero_copy_only=False)
+    def labels(name: str) -> Labels:
+        column = record.column(name)
+        code = column.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+        return Labels(tuple(column.dictionary.to_pylist()), code)
 
     return Batch(
-        words("twin"),
-        words("signal"),
+        labels("twin"),
+        labels("signal"),
         record.column("instant").to_numpy(zero_copy_only=False).copy(),
         record.column("value").to_numpy(zero_copy_only=False).copy(),
-        words("unit"),
+        labels("unit"),
     )

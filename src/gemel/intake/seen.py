@@ -1,0 +1,144 @@
+"""What one source sent lately, to tell a sample that comes twice.
+
+Owns    the (slot, instant) of every sample younger than the lateness, and its value.
+Never   forgets one that could still come again: what is older is late before it is a duplicate.
+
+What comes in order is known to be new by one look at its slot. Only what is not newer than the
+newest of its slot is looked for among the blocks: sorted runs, of which two small ones of like size
+become one, so that a stream of small batches keeps few.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemel.records import CORRECTION, DUPLICATE, STORED, Floats, Instants
+
+Slots = NDArray[np.int64]
+LARGE = 20_000  # samples of a block that is left as it is
+
+
+@dataclass(frozen=True)
+class Block:
+    """instants (U,) sorted, distinct · key (N,) sorted: number of its instant · S + slot ·
+    value (N,)."""
+
+    instants: Instants
+    key: Slots
+    value: Floats
+
+
+@dataclass
+class Seen:
+    """The samples of one source, over `slots` slots; newest (S,) instant of each, 0 = none."""
+
+    slots: int
+    newest: Instants = field(default_factory=lambda: np.zeros(0, np.int64))
+    blocks: list[Block] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if len(self.newest) == 0:
+            self.newest = np.zeros(self.slots, np.int64)
+
+    def take(self, slot: Slots, instant: Instants, value: Floats, closed: int) -> NDArray[np.int8]:
+        """stored, duplicate or correction, in the order in which they come: (N,). Keeps them.
+
+        closed: nothing at or before this instant is asked for again.
+        """
+        fate = np.full(len(slot), STORED, np.int8)
+        if not len(slot):
+            return fate
+        self.blocks = [b for b in self.blocks if len(b.instants) and b.instants[-1] > closed]
+        order, first = groups(slot, instant)
+        again = np.flatnonzero(~first)
+        old = np.flatnonzero(first & (instant[order] <= self.newest[slot[order]]))
+        if len(again):  # within the entry: each against the one before it
+            same = value[order[again]] == value[order[again - 1]]
+            fate[order[again]] = np.where(same, DUPLICATE, CORRECTION)
+        if len(old):
+            rows = order[old]
+            there, before = self._find(slot[rows], instant[rows])
+            fate[rows[there]] = np.where(before == value[rows[there]], DUPLICATE, CORRECTION)
+        last = np.append(first[1:], True)
+        kept = order[last]
+        self.newest[slot[kept]] = np.maximum(
+            self.newest[slot[kept]], instant[kept]
+        )  # last: largest
+        self._keep(slot[kept], instant[kept], value[kept], closed)
+        return fate
+
+    @staticmethod
+    def of(slots: int, slot: Slots, instant: Instants, value: Floats) -> "Seen":
+        """What `samples` told."""
+        seen = Seen(slots)
+        seen.take(slot, instant, value, closed=int(instant.min(initial=1)) - 1)
+        return seen
+
+    def samples(self) -> tuple[Slots, Instants, Floats]:
+        """Everything kept, what came later last: slot, instant, value (N,)."""
+        parts = [
+            (b.key % self.slots, b.instants[b.key // self.slots], b.value) for b in self.blocks
+        ]
+        if not parts:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        slots, instants, values = zip(*parts, strict=True)
+        return np.concatenate(slots), np.concatenate(instants), np.concatenate(values)
+
+    def _find(self, slot: Slots, instant: Instants) -> tuple[NDArray[np.bool_], Floats]:
+        """Which are there (N,), and the latest value of those that are."""
+        there, found = np.zeros(len(slot), np.bool_), np.zeros(len(slot))
+        low, high = instant.min(), instant.max()
+        for block in self.blocks:  # a later block knows better
+            if block.instants[-1] < low or block.instants[0] > high:
+                continue
+            number = np.minimum(np.searchsorted(block.instants, instant), len(block.instants) - 1)
+            key = number * self.slots + slot
+            place = np.minimum(np.searchsorted(block.key, key), len(block.key) - 1)
+            here = (block.instants[number] == instant) & (block.key[place] == key)
+            there |= here
+            found[here] = block.value[place[here]]
+        return there, found[there]
+
+    def _keep(self, slot: Slots, instant: Instants, value: Floats, closed: int) -> None:
+        self.blocks.append(self._block(slot, instant, value))
+        while len(self.blocks) > 1:
+            before, last = (len(block.key) for block in self.blocks[-2:])
+            if before > min(2 * last, LARGE):
+                break
+            slot, instant, value = Seen(self.slots, self.newest, self.blocks[-2:]).samples()
+            wanted = np.flatnonzero(instant > closed)
+            order, first = groups(slot[wanted], instant[wanted])
+            kept = wanted[order[np.append(first[1:], True)]] if len(wanted) else wanted
+            self.blocks[-2:] = [self._block(slot[kept], instant[kept], value[kept])]
+
+    def _block(self, slot: Slots, instant: Instants, value: Floats) -> Block:
+        """Distinct (slot, instant) as a block."""
+        if len(instant) and (instant == instant[0]).all():
+            instants, number = instant[:1].copy(), np.zeros(len(slot), np.int64)
+        else:
+            instants, number = np.unique(instant, return_inverse=True)
+        key = number * self.slots + slot
+        if (key[1:] > key[:-1]).all():
+            return Block(instants, key, value.copy())
+        order = np.argsort(key)
+        return Block(instants, key[order], value[order])
+
+
+def groups(slot: Slots, instant: Instants) -> tuple[Slots, NDArray[np.bool_]]:
+    """An order by slot, then instant, then as they came; and which rows begin a new pair: (N,)."""
+    first = np.ones(len(slot), np.bool_)
+    if len(slot) < 2:
+        return np.arange(len(slot)), first
+    up = slot[1:] > slot[:-1]
+    if up.all():
+        return np.arange(len(slot)), first
+    same = slot[1:] == slot[:-1]
+    if (up | (same & (instant[1:] >= instant[:-1]))).all():
+        order = np.arange(len(slot))
+    else:
+        order = np.lexsort((instant, slot))
+        slot, instant = slot[order], instant[order]
+        same = slot[1:] == slot[:-1]
+    first[1:] = ~(same & (instant[1:] == instant[:-1]))
+    return order, first
