@@ -4,12 +4,14 @@ Owns    the Monte Carlo of one fleet under a scenario, and the RUL distribution 
 Never   moves the twin: it works on copies, and what it returns is a distribution, not a number.
 
 Each path draws its start from the estimate N(x, P), its parameters from their fitted spread, and
-process noise on the way. A limit is reached when its margin first falls to 0; a path that
-does not get there before the horizon is censored, and counted as such.
+process noise on the way. A limit is reached at the end of the first step after which its margin is
+not above 0 (or no number); a path that does not get there before the horizon is censored, and
+counted as such.
 Source for the form of the answer: ISO 13381-1.
 
 Paths are lanes, and time runs inside the compiled loop: nothing is kept of a path but where it
 stands and when it crossed. The draws are those of `kernels/draws.py`, made where they are used.
+A path hangs on its own asset alone: neighbours, threads and where rows are cut change no bit.
 """
 
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gemel.errors import Invalid
 from gemel.kernels import lanes, pace
 from gemel.kernels.base import Kernel
 from gemel.kernels.draws import Keys, lane_keys, normal
@@ -29,6 +32,7 @@ from gemel.records import Floats, Rul
 
 QUANTILES = (0.05, 0.5, 0.95)
 PIECE = 4096  # lanes of one job of one row
+LOOK = 1 << 18  # numbers in one look at how fast the rows are
 
 
 class Engine(Protocol):
@@ -97,52 +101,52 @@ def foresee(
     mean (A,X) · cov (A,X,X) · p (A,P) · p_cov (A,P,P), in log where the scale is log
     keys (A,) twin keys: they, the seed, the path and the step make every draw
     engine: whose threads run the rows
+
+    Raises `forecast.inputs` when an input is not a finite number.
     """
+    if not np.isfinite(inputs).all():
+        raise Invalid(
+            "forecast.inputs",
+            f"{int((~np.isfinite(inputs)).sum())} numbers of the scenario are not finite",
+            where=f"kernel {type(kernel).__name__}",
+            mend="say what every input is at every step; what is not known wants a guess",
+        )
     cls = type(kernel)
     modes = margins(cls)
     rows, width = len(mean), padded(paths)
+    passage = np.full((rows, paths, len(modes)), np.inf)
+    horizon = dt * len(inputs)
+    if not passage.size or not len(inputs):
+        return Foreseen(modes, passage, horizon, scenario)
     start, path = programs(cls)
-    fixed = _start_columns(cls, mean, cov, p, p_cov)
-    parts = _parts(cls, mean, inputs, p, dt)
-    given = np.repeat(inputs, parts, axis=0) if parts > 1 else inputs
-    h = dt / parts
+    parts = _parts(cls, mean, inputs, p, dt, keys)
     streams = np.zeros((rows, width), np.uint64)
     streams[:, :paths] = lane_keys(seed, keys, paths).reshape(rows, paths)
-    total = rows * width
-    alike = start.program.uniform | path.program.uniform
-    lane: dict[str, Any] = {
-        name: np.zeros(total, kind)
-        for name, kind in (start.columns | path.columns).items()
-        if name not in alike
-    }
-    lane["key"] = streams.reshape(-1)
-    for name in lane:
-        if name.startswith("passage."):
-            lane[name][:] = np.inf
-    moving = _input_columns(cls, given, h)
-    begin = _Rows(start, lane, fixed, total)
-    go_on = _Rows(path, lane, moving, total)
-    steps = (1, len(given) + 1)
+    lane = _lane_columns(start, path, streams.reshape(-1))
+    begin = _Rows(start, lane, _start_columns(cls, mean, cov, p, p_cov), streams.size)
+    go_on = _Rows(path, lane, _input_columns(cls, inputs, dt / parts), streams.size)
 
     def job(row: int, low: int, high: int) -> Callable[[], None]:
+        every = int(parts[row])
+        steps = (1, len(inputs) * every + 1)
+
         def run() -> None:
             start.run(begin.table(row), low, high)
-            path.run(go_on.table(row), low, high, steps=steps)
+            path.run(go_on.table(row), low, high, steps=steps, every=every)
 
         return run
 
-    if len(given):
-        (engine or InOrder()).all(
-            [
-                job(row, row * width + low, row * width + min(low + PIECE, width))
-                for row in range(rows)
-                for low in range(0, width, PIECE)
-            ]
-        )
-    passage = np.full((rows, paths, len(modes)), np.inf)
+    (engine or InOrder()).all(
+        [
+            job(row, row * width + low, row * width + min(low + PIECE, width))
+            for row in range(rows)
+            for low in range(0, width, PIECE)
+        ]
+    )
     for m, mode in enumerate(modes):
-        passage[:, :, m] = lane[f"passage.{mode}"].reshape(rows, width)[:, :paths]
-    return Foreseen(modes, passage, dt * len(inputs), scenario)
+        passed = lane[f"passed.{mode}"].reshape(rows, width)[:, :paths]
+        passage[:, :, m] = dt * (passed.astype(np.float64) / parts[:, None])
+    return Foreseen(modes, passage, horizon, scenario)
 
 
 class _Rows:
@@ -207,7 +211,7 @@ def _start(kernel: type[Kernel]) -> Program:
 
 
 def _path(kernel: type[Kernel]) -> Program:
-    """One step of h s: moved, shaken, and each limit looked at."""
+    """One step of h s: moved, shaken, and each limit looked at: the step that passed it is kept."""
     layout, graph = kernel.layout, Graph()
     kinds, instance = _kinds(kernel), kernel()
     x: list[Any] = [graph.input(f"x.{name}", kinds[f"x.{name}"]) for name in layout.states]
@@ -221,18 +225,27 @@ def _path(kernel: type[Kernel]) -> Program:
             shake = item.noise * root_h * normal(graph, key, k)
             moved[k] = moved[k] + widen(shake, kinds[f"x.{name}"])
     outputs = {f"x.{name}": value for name, value in zip(layout.states, moved, strict=True)}
-    elapsed = graph.add("step", (), "f") * h
     for mode, margin in lanes.limits(instance, moved, u, p).items():
-        before: Any = graph.input(f"passage.{mode}")
-        open_ = np.equal(before, np.inf)
-        crossed = ~(margin > 0.0) & open_
-        outputs[f"passage.{mode}"] = np.where(crossed, elapsed, before)
+        before: Any = graph.input(f"passed.{mode}")
+        crossed = ~(margin > 0.0) & np.equal(before, np.inf)
+        outputs[f"passed.{mode}"] = np.where(crossed, graph.add("step", (), "f"), before)
     uniform = {f"u.{name}" for name in layout.inputs} | {"h", "root_h"}
     return Program.of(f"{kernel.__name__}.path", graph, outputs, kinds, uniform)
 
 
 def _kinds(kernel: type[Kernel]) -> dict[str, str]:
     return {f"x.{n}": "d" if item.precise else "f" for n, item in kernel.layout.states.items()}
+
+
+def _lane_columns(start: Native, path: Native, streams: Keys) -> dict[str, NDArray[Any]]:
+    """A path's own columns: its stream, where it stands, and no limit passed yet."""
+    alike = start.program.uniform | path.program.uniform
+    columns: dict[str, Any] = {
+        name: np.full(len(streams), np.inf if name.startswith("passed.") else 0, kind)
+        for name, kind in (start.columns | path.columns).items()
+        if name not in alike
+    }
+    return columns | {"key": streams}
 
 
 def _start_columns(
@@ -256,35 +269,44 @@ def _start_columns(
     return columns
 
 
-def _input_columns(kernel: type[Kernel], inputs: Floats, h: float) -> dict[str, NDArray[Any]]:
-    """Each row's inputs, (A, K), and its step, (A, 1)."""
+def _input_columns(kernel: type[Kernel], inputs: Floats, h: Floats) -> dict[str, NDArray[Any]]:
+    """Each row's inputs, (A, K), and its step of h s, (A, 1)."""
     columns = {
         f"u.{name}": np.ascontiguousarray(inputs[:, :, k].T, np.float32)
         for k, name in enumerate(kernel.layout.inputs)
     }
-    size = (inputs.shape[1], 1)
-    return columns | {
-        "h": np.full(size, h, np.float32),
-        "root_h": np.full(size, h**0.5, np.float32),
-    }
+    h = h[:, None]
+    return columns | {"h": h.astype(np.float32), "root_h": np.sqrt(h).astype(np.float32)}
 
 
-def _parts(kernel: type[Kernel], mean: Floats, inputs: Floats, p: Floats, dt: float) -> int:
-    """Sub-steps of one step: what the fastest row needs under the first and the last inputs."""
-    program = pace.rates(kernel)
-    if program is None or not len(inputs):
-        return int(pace.substeps(kernel, np.array([dt])).max())
-    layout, fastest = kernel.layout, 0.0
-    for u in (inputs[0], inputs[-1]):
+def _parts(
+    kernel: type[Kernel], mean: Floats, inputs: Floats, p: Floats, dt: float, keys: Keys
+) -> NDArray[np.int64]:
+    """Sub-steps of one step of each row: what its fastest inputs need, from where it stands.
+
+    Rows of one twin, which are plans for it, take the same, so that they share their draws.
+    """
+    program, layout = pace.rates(kernel), kernel.layout
+    fastest = np.zeros(len(mean))
+    if program is not None:
         columns = {f"x.{n}": mean[:, k] for k, n in enumerate(layout.states)}
         columns |= {f"p.{n}": p[:, k] for k, n in enumerate(layout.parameters)}
-        columns |= {f"u.{n}": u[:, k] for k, n in enumerate(layout.inputs)}
-        rate = np.asarray(program.run(columns)["rate"])
-        fastest = max(fastest, float(np.max(rate, initial=0.0)))
-    return int(pace.substeps(kernel, np.array([dt]), np.array([fastest])).max())
+        changed = (inputs[1:] != inputs[:-1]).any(axis=(1, 2))
+        at = np.append(0, 1 + np.flatnonzero(changed))
+        for some in np.array_split(at, 1 + len(at) * len(mean) // LOOK):
+            given = {f"u.{n}": inputs[some, :, k] for k, n in enumerate(layout.inputs)}
+            rate = np.broadcast_to(program.run(columns | given)["rate"], (len(some), len(mean)))
+            fastest = np.maximum(fastest, rate.max(axis=0, initial=0.0))
+    needed = pace.substeps(kernel, np.full(len(mean), dt), fastest).astype(np.int64)
+    twins, twin = np.unique(keys, return_inverse=True)
+    most = np.zeros(len(twins), np.int64)
+    np.maximum.at(most, twin, needed)
+    return most[twin]
 
 
 def _root(cov: Floats) -> Floats:
-    """A square root of each covariance; a direction with no variance stays still."""
+    """The symmetric square root of each covariance: a little more doubt moves a path a little, and
+    a direction with no variance stays still."""
     values, vectors = np.linalg.eigh(cov)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :])
+    scaled = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    return np.asarray(scaled @ vectors.swapaxes(1, 2))
