@@ -16,6 +16,7 @@ from gemel.insight import anomaly
 from gemel.insight.findings import follow
 from gemel.insight.health import health
 from gemel.kernels.forecast import Foreseen, foresee
+from gemel.labels import Labels
 from gemel.records import Rul
 
 SICK = 0.7  # health below this, a limit in sight or an open finding: foreseen at every chance
@@ -34,7 +35,9 @@ def assess(plan: Plan, fleet: Fleet, memory: Memory, instant: int, outcome: Outc
     _anomalies(fleet, memory, held, instant, statistic, outcome)
     _limits(fleet, memory, held, instant, outcome)
     _foresee(plan, fleet, memory, held, instant, outcome)
-    outcome.estimates.append(_told(fleet, held))
+    keep = int(fleet.binding.keep * SECOND)
+    if not keep or instant % keep < fleet.grid.every:
+        outcome.estimates.append(_told(fleet, held))
 
 
 def _anomalies(
@@ -241,5 +244,5 @@ def _told(fleet: Fleet, held: FleetMemory) -> Told:
         values[f"{name}.foreseen"] = (estimate.foreseen[rows, k], std)
     for mode, (index, std) in held.health.items():
         values[f"health.{mode}"] = (index[rows], std[rows])
-    twins = [fleet.twins[row] for row in rows]
-    return Told(fleet.binding.name, twins, estimate.instant[rows], values)
+    twin = Labels(tuple(fleet.twins), rows)
+    return Told(fleet.binding.name, twin, estimate.instant[rows], values)

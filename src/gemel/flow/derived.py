@@ -41,7 +41,7 @@ class Derived:
         """Everything gathered, to the lake, as of `tick`."""
         for table, parts in self._rows.items():
             if parts:
-                self._lake.append(table, pa.concat_tables(parts), tick)
+                self._lake.append(table, pa.concat_tables(parts).unify_dictionaries(), tick)
                 self._rows[table] = []
         self.waiting = 0
 
@@ -71,25 +71,25 @@ def _telemetry(judged: Judged, tick: int) -> pa.Table:
 
 
 def _words(labels: Labels) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(labels.code, pa.array(labels.words, pa.string())).cast(
-        pa.string()
-    )
+    code = labels.code.astype(np.int32, copy=False)
+    return pa.DictionaryArray.from_arrays(code, pa.array(labels.words, pa.string()))
 
 
 def _estimates(told: Told, tick: int, at: int) -> pa.Table:
-    rows, names = len(told.twins), list(told.values)
-    means = [told.values[name][0] for name in names]
-    stds = [told.values[name][1] for name in names]
+    rows, names = len(told.twin), tuple(told.values)
+    count = rows * len(names)
+    twin = Labels(told.twin.words, np.tile(told.twin.code, len(names)))
+    means, stds = ([told.values[name][k] for name in names] or [np.zeros(0)] for k in (0, 1))
     return pa.table(
         {
-            "twin": pa.array(told.twins * len(names), pa.string()),
-            "binding": pa.array([told.binding] * (rows * len(names)), pa.string()),
-            "name": pa.array([name for name in names for _ in range(rows)], pa.string()),
-            "instant": pa.array(np.tile(told.instant, len(names)), pa.int64()),
-            "mean": pa.array(np.concatenate(means) if names else [], pa.float64()),
-            "std": pa.array(np.concatenate(stds) if names else [], pa.float64()),
-            "known_at": pa.array(np.full(rows * len(names), at), pa.int64()),
-            "tick": pa.array(np.full(rows * len(names), tick), pa.int64()),
+            "twin": _words(twin),
+            "binding": _words(Labels.full(count, told.binding)),
+            "name": _words(Labels(names, np.repeat(np.arange(len(names)), rows))),
+            "instant": pa.array(np.tile(told.instant, len(names))),
+            "mean": pa.array(np.concatenate(means)),
+            "std": pa.array(np.concatenate(stds)),
+            "known_at": pa.array(np.full(count, at)),
+            "tick": pa.array(np.full(count, tick)),
         }
     )
 

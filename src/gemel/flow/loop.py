@@ -32,8 +32,9 @@ ENTRIES = 400  # of one tick at most: a slow tick stays short enough to answer p
 GATHER = 0.05  # s of wall time to let entries come together
 BEAT = (0.5, 5.0)  # s of wall time without an entry before the clock beats: at least, at most
 COMPACT = 500  # writes of the lake between two compactions
-KEEP_EVERY = 5.0  # s of wall time between writes of lake and snapshot
-KEEP_ROWS = 200_000
+KEEP_EVERY = 5.0  # s of wall time between two writes of the lake
+KEEP_ROWS = 2_000_000
+SNAPSHOT_SHARE = 0.05  # of the time that snapshots may take; one every KEEP_EVERY at most
 TRIES = 5  # of a commit whose store is unavailable
 
 
@@ -56,6 +57,7 @@ class Loop:
         self._snapshots, self._derived = snapshots, Derived(lake)
         self.epoch = ledger.claim()
         self._kept_at = time.monotonic()
+        self._snapshot_at = self._kept_at + KEEP_EVERY
         self._kept_tick = -1
         self._lake, self._writes = lake, 0
         self.memory, self.tick = self._recover()
@@ -89,19 +91,27 @@ class Loop:
         self._on_commit(self.memory, self.tick, outcome)
         for invocation in outcome.outbox:
             self._send(invocation)
-        if time.monotonic() - self._kept_at > KEEP_EVERY or self._derived.waiting > KEEP_ROWS:
+        now = time.monotonic()
+        if now > self._snapshot_at:
             self.keep()
+        elif now - self._kept_at > KEEP_EVERY or self._derived.waiting > KEEP_ROWS:
+            self._tell_lake()
         return True
 
     def keep(self) -> None:
         """Write what is derived: lake first, then the snapshot that lets its rows be forgotten."""
         if self._kept_tick != self.tick and self.tick > 0:
-            self._derived.write(self.tick)
+            self._tell_lake()
+            began = time.monotonic()
             self._snapshots.save(self.tick, *pack(self.plan, self.memory))
-            self._kept_tick = self.tick
-            self._writes += 1
-            if self._writes % COMPACT == 0:
-                self._lake.compact()
+            self._kept_tick, took = self.tick, time.monotonic() - began
+            self._snapshot_at = began + max(KEEP_EVERY, took / SNAPSHOT_SHARE)
+
+    def _tell_lake(self) -> None:
+        self._derived.write(self.tick)
+        self._writes += 1
+        if self._writes % COMPACT == 0:
+            self._lake.compact()
         self._kept_at = time.monotonic()
 
     def _row(self, outcome: Outcome) -> LedgerRow:

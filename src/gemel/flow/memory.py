@@ -146,9 +146,10 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
         "service": memory.value.service,
         "books": memory.books,
         "positions": memory.positions,
-        "slots": [list(key) for key in plan.rules.index],
+        "slots": [plan.rules.names[0].words, plan.rules.names[1].words],
         "fleets": {},
     }
+    arrays["slots.twin"], arrays["slots.signal"] = (names.code for names in plan.rules.names)
     for k, seen in enumerate(quality.seen.values()):
         for part, column in zip(_SEEN, seen.samples(), strict=True):
             arrays[f"seen.{k}.{part}"] = column
@@ -181,7 +182,9 @@ def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
     """
     memory = begin(plan)
     memory.sequence, memory.at = book["sequence"], book["at"]
-    slots = {tuple(key): k for k, key in enumerate(book["slots"])}
+    twins, signals = book["slots"]
+    codes = zip(arrays["slots.twin"].tolist(), arrays["slots.signal"].tolist(), strict=True)
+    slots = {(twins[one], signals[other]): k for k, (one, other) in enumerate(codes)}
     old = np.array([slots.get(key, -1) for key in plan.rules.index], np.int64)
     moved = np.full(len(slots), -1)
     moved[old[old >= 0]] = np.flatnonzero(old >= 0)

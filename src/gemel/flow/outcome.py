@@ -7,6 +7,7 @@ Never   is read by a later tick: what must be remembered is in the memory.
 from dataclasses import dataclass, field
 from typing import Any
 
+from gemel.labels import Labels
 from gemel.records import Floats, Instants, Judged
 
 
@@ -15,7 +16,7 @@ class Told:
     """One frame's answer of one fleet, for history: names → (mean (A,), std (A,))."""
 
     binding: str
-    twins: list[str]
+    twin: Labels
     instant: Instants
     values: dict[str, tuple[Floats, Floats]]
 

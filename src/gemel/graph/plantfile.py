@@ -84,6 +84,7 @@ class Binding:
     paths: int
     parameters: str
     false_alarms: float
+    keep: float
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,7 @@ def _twins(raw: list[dict[str, Any]], interfaces: Any, where: str) -> dict[str, 
 
 def _binding(raw: dict[str, Any], interfaces: Any, where: str) -> Binding:
     allowed = {"name", "kernel", "interface", "every", "ports", "foresee", "parameters"}
-    _refuse_unknown(raw, allowed | {"false_alarms"}, where)
+    _refuse_unknown(raw, allowed | {"false_alarms", "keep"}, where)
     foresee = raw.get("foresee", {})
     interface = _need(raw, "interface", where)
     if interface not in interfaces:
@@ -317,6 +318,7 @@ def _binding(raw: dict[str, Any], interfaces: Any, where: str) -> Binding:
         int(foresee.get("paths", 200)),
         raw.get("parameters", ""),
         float(raw.get("false_alarms", 1e-4)),
+        parse_duration(raw.get("keep", "0s")),
     )
 
 

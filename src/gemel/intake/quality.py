@@ -82,6 +82,12 @@ class Rules:
         return np.asarray(self._table(twin.words, signal.words)[twin.code, signal.code])
 
     @cached_property
+    def names(self) -> tuple[Labels, Labels]:
+        """Twin and signal of every slot: (S,), (S,)."""
+        twin, signal = zip(*self.index, strict=True) if self.index else ((), ())
+        return Labels.of(twin), Labels.of(signal)
+
+    @cached_property
     def _table(self) -> Callable[[tuple[str, ...], tuple[str, ...]], Slots]:
         """The slots of twins and signals by name (T,S); remembered: sources repeat themselves."""
 

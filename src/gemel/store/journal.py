@@ -10,8 +10,10 @@ writes for all who wait (group commit), so an fsync is paid once a group and not
 import json
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from gemel.records import Batch, Entry
 FORMAT = 1  # of the file; kept in user_version
 CALLERS = 64  # who may hold unwritten entries at once; the others wait: back-pressure
 CHECKPOINT = 16 << 20  # bytes the write-ahead log grows before it is folded into the file
+TAIL = 1_000_000  # samples (or entries) just written that are kept in memory for who reads on
 SMALL = 64  # samples; below it JSON is faster than an Arrow stream (measured: 40 µs against 240)
 
 _SCHEMA = """
@@ -45,6 +48,7 @@ class _Pending:
     """One call of `append` that waits for its commit."""
 
     rows: list[Row]
+    entries: Sequence[Entry]
     sequences: list[int] = field(default_factory=list)
     error: GemelError | None = None
     done: bool = False
@@ -72,6 +76,8 @@ class Journal:
         self._leading = False
         self._closed = False
         self._last = 0
+        self._tail: deque[Entry] = deque()  # the newest entries, without a gap
+        self._held = 0  # samples in the tail
         self._callers = threading.BoundedSemaphore(CALLERS)
         self._reading = threading.Lock()
         self._fold_at = CHECKPOINT
@@ -114,7 +120,7 @@ class Journal:
         if not entries:
             return []
         with self._callers:
-            own = _Pending([_row(entry) for entry in entries])
+            own = _Pending([_row(entry) for entry in entries], entries)
             with self._turn:
                 if self._closed:
                     raise self._gone()
@@ -147,9 +153,24 @@ class Journal:
                     if error is None:
                         pending.sequences = list(range(first, first + len(pending.rows)))
                         first += len(pending.rows)
+                        self._keep(pending)
                     pending.error, pending.done = error, True
                 self._leading = False
                 self._turn.notify_all()
+
+    def _keep(self, pending: _Pending) -> None:
+        """Hold what is durable now for the next reads; what does not follow on begins anew."""
+        if self._tail and self._tail[-1].sequence + 1 != pending.sequences[0]:
+            self._tail.clear()
+            self._held = 0
+        for entry, sequence, row in zip(
+            pending.entries, pending.sequences, pending.rows, strict=True
+        ):
+            body = json.loads(row[5]) if row[5] else {}  # as it will be read from the file
+            self._tail.append(replace(entry, sequence=sequence, body=body))
+            self._held += _weight(entry)
+        while self._held > TAIL:
+            self._held -= _weight(self._tail.popleft())
 
     def _write(self, group: list[_Pending], first: int) -> None:
         """One transaction. On any failure nothing of it stays."""
@@ -186,6 +207,10 @@ class Journal:
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
         """Up to `limit` entries with a sequence greater than `after`, in order."""
+        with self._turn:
+            if self._tail and self._tail[0].sequence <= after + 1:
+                begin = after + 1 - self._tail[0].sequence
+                return list(islice(self._tail, begin, begin + limit))
         rows = self._ask(
             "SELECT * FROM entry WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
         )
@@ -253,6 +278,10 @@ class Journal:
         # sqlite3 raises the plain class for what is not a database, subclasses for the rest
         damaged = type(problem) is sqlite3.DatabaseError
         return _damaged(self.path, problem) if damaged else self._unwritable(problem)
+
+
+def _weight(entry: Entry) -> int:
+    return 1 if entry.batch is None else 1 + len(entry.batch)
 
 
 def _damaged(path: Path, problem: object) -> Unavailable:

@@ -10,21 +10,30 @@ timestamps: Delta's timestamp has microseconds. `body` and `evidence` are JSON t
 `row` numbers the rows of one append: of two facts of one tick, the one with the greater is later.
 """
 
+import json
+import os
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction
 
 from gemel import hooks
 from gemel.errors import Invalid, Unavailable
 
+_RUNS = ("instant", "received_at", "known_at", "closed_at", "tick", "quality")  # few values, often
+LAST_WORD, MOST = "\U0010ffff" * 4, 1e308  # no word is later, no number greater
 _APP = "gemel"  # the name of our transactions in Delta's log
 
 
@@ -97,7 +106,8 @@ class Lake:
                 return False
             hooks.at("lake.before_write")
             mark = CommitProperties(app_transactions=[Transaction(_APP, tick)])
-            write_deltalake(delta, facts, mode="append", commit_properties=mark)
+            added = _write(self.folder / table, f"part-{tick:09d}-{uuid.uuid4()}.parquet", facts)
+            delta.create_write_transaction([added], "append", facts.schema, commit_properties=mark)
             hooks.at("lake.after_write")
         return True
 
@@ -279,15 +289,68 @@ def _cast(table: str, rows: pa.Table) -> pa.Table:
             mend=f"give the columns {', '.join(name for name in schema.names if name != 'row')}",
         )
     numbered = rows.drop_columns(["row"]) if "row" in rows.column_names else rows
-    order = pa.array(range(len(rows)), type=pa.int32())
+    order = pa.array(np.arange(len(rows), dtype=np.int32))
+    kept = numbered.append_column("row", order).select(schema.names)
+    fields = [
+        field.with_type(told.type)
+        if pa.types.is_dictionary(told.type) and told.type.value_type == field.type
+        else field
+        for field, told in zip(schema, kept.schema, strict=True)
+    ]
     try:
-        return numbered.append_column("row", order).select(schema.names).cast(schema)
+        return kept.cast(pa.schema(fields))
     except pa.ArrowException as problem:
         raise Invalid(
             "lake.columns",
             f"rows for '{table}' have another type: {problem}",
             mend="instants and ticks are int64, values float64, quality int8, the rest words",
         ) from problem
+
+
+def _write(folder: Path, name: str, facts: pa.Table) -> AddAction:
+    """One file of facts, on the disk; words go in by their dictionary, as most come many times."""
+    words = [f.name for f in facts.schema if not pa.types.is_primitive(f.type)]
+    path = folder / name
+    pq.write_table(
+        facts,
+        path,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[*words, *_RUNS],
+        store_schema=False,  # a reader sees plain words, however they were written
+    )
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        disk = os.fstat(file.fileno())
+    ranges = {key: _range(facts[key]) for key in facts.schema.names}
+    told = {
+        "numRecords": facts.num_rows,
+        "minValues": {key: low for key, (low, _) in ranges.items()},
+        "maxValues": {key: high for key, (_, high) in ranges.items()},
+        "nullCount": {key: facts[key].null_count for key in ranges},
+        "tightBounds": False,  # a dictionary may hold a word more than its rows have
+    }
+    when = int(disk.st_mtime * 1000)
+    return AddAction(name, disk.st_size, {}, when, True, json.dumps(told))
+
+
+def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Bounds of a column, by which readers leave files out; every column must have some.
+
+    Of words they are those of the dictionary; of free text, any; of what is not finite, any.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = pa.chunked_array([chunk.dictionary for chunk in column.chunks])
+    elif pa.types.is_string(column.type):
+        return "", LAST_WORD
+    found = pc.min_max(column).as_py()
+    low, high = found["min"], found["max"]
+    if isinstance(low, float) and isfinite(low) and isfinite(high):
+        return low, high
+    if low is None or isinstance(low, float):
+        words = pa.types.is_string(column.type)
+        return ("", LAST_WORD) if words else (-MOST, MOST)
+    return low, high
 
 
 class _told:
