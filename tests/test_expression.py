@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gemel import interp2
 from gemel.errors import Invalid
 from gemel.kernels import dual, filters
+from gemel.kernels.draws import MOST, normal
 from gemel.kernels.dual import Dual, value_of
 from gemel.kernels.expression import COMPOSED, UFUNCS, Graph, Symbol, evaluate, narrow, widen
 from gemel.kernels.library.journal_bearing import JournalBearing
@@ -592,3 +593,12 @@ def test_other_mathematics_has_another_hash() -> None:
 def test_a_symbol_is_told_from_a_number() -> None:
     x = Graph().input("x")
     assert isinstance(x * 2.0, Symbol) and value_of(Dual(x, {})) is x
+
+
+def test_more_random_numbers_than_a_step_has_are_refused() -> None:
+    graph = Graph()
+    key = graph.input("key", "k")
+    normal(graph, key, MOST - 1)
+    with pytest.raises(Invalid) as told:
+        normal(graph, key, MOST)
+    assert told.value.code == "kernel.draws"

@@ -172,3 +172,24 @@ def test_the_gold_set_has_the_last_word() -> None:
     assert not promoted
     assert "the gold set refuses it: steady" in reason
     assert not lifecycle.verdict(proof, [])[0]
+
+
+def test_a_kernel_without_signals_can_be_fitted() -> None:
+    class Cooling(Kernel):
+        version: ClassVar[str] = "1.0"
+        warmth = state("K", start=50.0, start_std=1.0, noise=0.01)
+        loss = parameter("1/s", typical=1e-3, spread=1.0, scale="log")
+        reading = sensor("K", noise=0.1)
+
+        def flow(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
+            return {"warmth": -p.loss * x.warmth}
+
+        def sense(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
+            return {"reading": x.warmth}
+
+    times = 60.0 * np.arange(50)
+    readings = 50.0 * np.exp(-2e-3 * times)[:, None, None]
+    windows = Windows(
+        np.zeros((50, 1, 0)), readings, np.ones(readings.shape), np.zeros(1, np.int64), 60.0, 1
+    )
+    assert fit(Cooling(), windows).values[0, 0] == pytest.approx(2e-3, rel=1e-3)

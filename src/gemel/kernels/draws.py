@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gemel.errors import Invalid
 from gemel.kernels.expression import MEANING, Graph, Symbol
 from gemel.records import Floats
 
@@ -45,7 +46,16 @@ def lane_keys(seed: int, twins: Keys, paths: int) -> Keys:
 
 
 def normal(graph: Graph, key: Symbol, draw: int) -> Any:
-    """One standard normal number of this step, traced."""
+    """One standard normal number of this step, traced.
+
+    Raises `kernel.draws` when a step wants more than it may have.
+    """
+    if draw >= MOST:
+        raise Invalid(
+            "kernel.draws",
+            f"a step of this kernel wants more than {MOST} random numbers",
+            mend="a path draws one for each state and parameter: split the asset into smaller ones",
+        )
     word = graph.add("word", (key.index,), "k", draw // 2)
     high, low = graph.add("high", (word.index,), "f"), graph.add("low", (word.index,), "f")
     turn = graph.add("sin_turns" if draw % 2 else "cos_turns", (low.index,), "f")

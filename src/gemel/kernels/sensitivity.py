@@ -258,7 +258,8 @@ def _parts(kernel: type[Kernel], windows: History) -> int:
     """Sub-steps of one step: what typical parameters need under a sample of the inputs."""
     rates, layout, rate = pace.rates(kernel), kernel.layout, np.zeros(1)
     if rates is not None:
-        some = windows.inputs.reshape(-1, windows.inputs.shape[2])
+        steps, count, inputs = windows.inputs.shape
+        some = windows.inputs.reshape(steps * count, inputs)
         some = some[:: max(1, len(some) // 4096)]
         u = [some[:, k] for k in range(some.shape[1])]
         p = [np.full(len(some), value) for value in kernel.typical()]
