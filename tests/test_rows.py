@@ -28,7 +28,7 @@ FIELDS = {
 def test_growth_keeps_values_alignment_and_whole_lanes(steps: list[int]) -> None:
     rows, told = Rows(FIELDS), 0
     for more in steps:
-        assert rows.append(more) == told
+        rows.reach(told + more)
         for name in rows:
             rows[name][told : told + more] = np.arange(told, told + more) % 200
         told += more
@@ -43,8 +43,8 @@ def test_growth_keeps_values_alignment_and_whole_lanes(steps: list[int]) -> None
 
 def test_room_doubles_so_that_a_fleet_grown_one_by_one_is_rarely_moved() -> None:
     rows, moves, last = Rows(FIELDS), 0, 0
-    for _ in range(4000):
-        rows.append()
+    for count in range(1, 4001):
+        rows.reach(count)
         moves, last = moves + (rows.capacity != last), rows.capacity
     assert moves == 9 and last == 4096
 
@@ -57,28 +57,18 @@ def test_a_first_step_takes_no_more_room_than_it_needs() -> None:
     assert rows.count == 1_000_000
 
 
-def test_a_cleared_row_is_blank_and_its_neighbours_are_not() -> None:
-    rows = Rows(FIELDS)
-    rows.reach(40)
+@given(st.lists(st.booleans(), max_size=70))
+def test_rows_that_stay_move_up_in_order_and_leave_blanks(stays: list[bool]) -> None:
+    rows, count = Rows(FIELDS), len(stays)
+    rows.reach(count)
     for name in rows:
-        rows[name][:40] = 7
-    rows.clear([3, 9])
-    rows.clear(20)
+        rows[name][:count] = np.arange(1, count + 1)
+    rows.keep(np.array(stays, np.bool_))
+    left = np.flatnonzero(stays) + 1
+    assert rows.count == len(left)
     for name, (_, blank) in FIELDS.items():
-        assert (rows[name][[3, 9, 20]] == blank).all()
-        assert (np.delete(rows[name][:40], [3, 9, 20]) == 7).all()
-
-
-def test_addresses_are_where_the_columns_are_until_the_fleet_outgrows_them() -> None:
-    rows = Rows(FIELDS)
-    rows.reach(LANES)
-    first = rows.addresses()
-    assert first.tolist() == [rows[name].ctypes.data for name in FIELDS]
-    rows.reach(LANES - 1)
-    assert rows.addresses() is first
-    rows.reach(LANES + 1)
-    assert rows.addresses() is not first
-    assert rows.addresses().tolist() == [rows[name].ctypes.data for name in FIELDS]
+        assert (rows[name][: rows.count] == left).all()
+        assert (rows[name][rows.count : whole_lanes(count)] == blank).all()
 
 
 def test_columns_are_taken_as_they_are_and_copied_only_when_outgrown() -> None:
@@ -129,40 +119,36 @@ NAMES = st.one_of(
 )
 
 
-class AgainstADict(RuleBasedStateMachine):
-    """Slots answer as a plain dict and a sorted list of free rows would."""
+class AgainstAList(RuleBasedStateMachine):
+    """Slots answer as a plain list of ids would."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.slots, self.plain, self.free, self.top = Slots(), dict[str, int](), list[int](), 0
+        self.slots, self.plain = Slots(), list[str]()
 
     @rule(names=st.lists(NAMES, max_size=30))
     def add(self, names: list[str]) -> None:
-        for name in names:
-            if name not in self.plain:
-                if not self.free:
-                    self.free, self.top = [self.top], self.top + 1
-                self.plain[name] = self.free.pop(0)
-        assert self.slots.add(names).tolist() == [self.plain[name] for name in names]
+        self.plain = list(dict.fromkeys([*self.plain, *names]))
+        assert self.slots.add(names).tolist() == [self.plain.index(name) for name in names]
 
-    @rule(name=NAMES)
-    def discard(self, name: str) -> None:
-        if name in self.plain:
-            row = self.plain.pop(name)
-            assert self.slots.discard(name) == row
-            self.free = sorted([*self.free, row])
-        else:
+    @rule(names=st.lists(NAMES, max_size=3), part=st.integers(2, 9))
+    def discard(self, names: list[str], part: int) -> None:
+        here = self.plain[::part]
+        rows = [self.plain.index(name) for name in here]
+        if unknown := [name for name in names if name not in self.plain]:
             with pytest.raises(NotFound):
-                self.slots.discard(name)
+                self.slots.discard([*here, *unknown])
+        assert self.slots.discard(here).tolist() == rows
+        self.plain = [name for name in self.plain if name not in here]
 
     @rule(names=st.lists(NAMES, max_size=30))
     def find(self, names: list[str]) -> None:
-        rows = self.slots.find_many(names).tolist()
-        assert rows == [self.plain.get(name, -1) for name in names]
-        for name in names:
-            assert (name in self.slots) == (name in self.plain)
-            if name in self.plain:
-                assert self.slots.find(name) == self.plain[name]
+        rows = [self.plain.index(name) if name in self.plain else -1 for name in names]
+        assert self.slots.find_many(names).tolist() == rows
+        for name, row in zip(names, rows, strict=True):
+            assert (name in self.slots) == (row >= 0)
+            if row >= 0:
+                assert self.slots.find(name) == row and self.slots.name(row) == name
 
     @rule()
     def restart(self) -> None:
@@ -170,14 +156,11 @@ class AgainstADict(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        by_row = sorted(self.plain, key=lambda name: self.plain[name])
-        assert list(self.slots) == by_row and len(self.slots) == len(by_row)
-        assert self.slots.top == self.top
-        assert all(self.slots.name(row) == "" for row in self.free)
+        assert list(self.slots) == self.plain and len(self.slots) == len(self.plain)
 
 
-TestAgainstADict = AgainstADict.TestCase
-TestAgainstADict.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAgainstAList = AgainstAList.TestCase
+TestAgainstAList.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
 def _turned(z: int) -> int:
@@ -205,11 +188,10 @@ def test_ids_whose_hashes_are_equal_keep_their_own_rows() -> None:
     assert len(set(slots._hash[:20].tolist())) == 1, "the ids no longer collide: mend the test"
     assert slots.find_many(names).tolist() == [*range(20), *[-1] * 20]
     assert [slots.find(name) for name in names[:20]] == list(range(20))
-    for name in names[:20:2]:
-        slots.discard(name)
-    assert slots.find_many(names[1:20:2]).tolist() == list(range(1, 20, 2))
-    assert slots.add(names[20:]).tolist() == [*range(0, 20, 2), *range(20, 30)]
-    assert names[0] not in slots and slots.find(names[20]) == 0
+    slots.discard(names[:20:2])
+    assert slots.find_many(names[1:20:2]).tolist() == list(range(10))
+    assert slots.add(names[20:]).tolist() == list(range(10, 30))
+    assert names[0] not in slots and slots.find(names[20]) == 10
 
 
 def test_a_text_and_its_longer_sisters_are_different_ids() -> None:
@@ -261,8 +243,8 @@ def test_coming_and_going_does_not_pile_up() -> None:
     size = slots.nbytes
     for k in range(5000):
         slots.add([f"visitor-{k:08d}"])
-        slots.discard(f"visitor-{k:08d}")
-    assert slots.top == 101 and slots.nbytes < size + 20_000
+        slots.discard([f"visitor-{k:08d}"])
+    assert len(slots) == 100 and slots.nbytes < size + 20_000
     assert slots.find("stays-99") == 99
 
 

@@ -8,43 +8,58 @@ Never   connects to anything: `gemel run` does, on the same filter.
     fleet.tick("2026-01-01T00:01:00Z", {"power": power, "thermometer": readings})
     fleet["oven-1"].std["temperature"]
 
-A number that is NaN or not given is missing: a missing reading is skipped, a missing input is held
-up to its `max_age`, and then the asset moves with more doubt.
+Arrays have an entry for every asset, (A,), in the order of `list(fleet)`: that in which they came.
+An instant is ISO 8601 with a zone, a datetime, a datetime64, or int ns since 1970, UTC. One before
+an asset's last is taken as its last: no clock goes back.
+
+An asset begins when each of its inputs has been told once; until then its belief is the kernel's
+start. After that a number that is None, NaN, beyond 1e30 or not given is missing: a missing reading
+is skipped, a missing input is held up to its `max_age`, and then that asset moves with more doubt.
+
+What is refused changes nothing. Threads may share a fleet: one call runs at a time. A pickle or a
+`copy.deepcopy` of it is a fleet of its own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gemel.clock import SECOND, Instant, nanoseconds
+from gemel.clock import Instant
 from gemel.engines.local import Local
 from gemel.errors import Conflict, Invalid
-from gemel.kernels import estimate, filters, pace
+from gemel.kernels import estimate
 from gemel.kernels.base import Kernel
 from gemel.kernels.belief import Belief, Track
 from gemel.kernels.draws import twin_key
-from gemel.kernels.emit import LANES, TILE
 from gemel.kernels.fit import Loss
 from gemel.kernels.forecast import Foreseen, foresee
-from gemel.kernels.history import misshapen, over_time, unknown, windows_of
-from gemel.kernels.identity import identity
-from gemel.kernels.native import Native, shared
+from gemel.kernels.given import check_names, number, numbers, there
+from gemel.kernels.history import history_of, windows_of
+from gemel.kernels.motion import METHODS, Motion
 from gemel.kernels.pool import FleetFit, fit_fleet
-from gemel.kernels.program import once
-from gemel.kernels.rows import Rows
-from gemel.kernels.slots import Slots
-from gemel.kernels.times import Times
+from gemel.kernels.roster import Roster, listed
+from gemel.kernels.times import NEVER, instant_of
 from gemel.records import Floats
-from gemel.store import fleetfile
+from gemel.store.keeping import Keeping
 
-BLOCK = 256  # instants of a history that run in one call
-METHODS = {"ekf": filters.ekf, "ukf": filters.ukf}
-_DTYPES = {"f": np.float32, "d": np.float64, "b": np.bool_}
-_CONTROLS = ("dt", "part", "parts", "inflate")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _alone(method: Callable[Concatenate["Fleet", P], T]) -> Callable[Concatenate["Fleet", P], T]:
+    """One call at a time: while the compiled loop runs, other threads of Python do too."""
+
+    @wraps(method)
+    def alone(self: "Fleet", /, *args: P.args, **choices: P.kwargs) -> T:
+        with self._lock:
+            return method(self, *args, **choices)
+
+    return alone
 
 
 class Fleet:
@@ -56,8 +71,8 @@ class Fleet:
     >>> from gemel.kernels.library.journal_bearing import JournalBearing
     >>> fleet = Fleet(JournalBearing, ["north", "south"])
     >>> u = dict(speed=3000.0, load=90.0, ambient=25.0, oil_flow=35.0, oil_inlet=45.0)
-    >>> before = fleet.update("north", 1 * SECOND, u | {"metal_temperature": 76.0})
-    >>> after = fleet.update("north", 61 * SECOND, u | {"metal_temperature": 76.2})
+    >>> before = fleet.update("north", "2026-03-01T12:00:00Z", u | {"metal_temperature": 76.0})
+    >>> after = fleet.update("north", "2026-03-01T12:01:00Z", u | {"metal_temperature": 76.2})
     >>> after.std["temperature"] < before.std["temperature"]
     True
     """
@@ -65,205 +80,184 @@ class Fleet:
     def __init__(
         self,
         kernel: type[Kernel],
-        ids: Sequence[str] = (),
+        ids: str | Sequence[str] = (),
         *,
         method: str = "ekf",
         threads: int | None = None,
     ) -> None:
+        _check_kernel(kernel)
         if method not in METHODS:
             raise Invalid(
                 "fleet.method",
                 f"there is no filter '{method}'",
                 mend=f"write one of: {', '.join(METHODS)}",
             )
-        self.kernel, self.method = kernel, method
-        self.slots, self.rows = Slots(), Rows(_fields(kernel))
-        self._engine = Local(threads)
-        self._native = _compiled(kernel, method, False)
-        rates = pace.rates(kernel)
-        self._rates = Native(rates) if rates else None
-        self._times = Times()
-        self._heard = {name: Times() for name in kernel.layout.inputs}
-        self._controls: dict[str, NDArray[Any]] = {
-            "dt": shared(0.0), "parts": shared(1.0), "inflate": shared(1.0), "part": _parts(8),
-        }  # fmt: skip
-        self._parameter_cov: Floats | None = None  # of θ, since the last fit
-        self._settings: tuple[float, float, bool] | None = None  # what the controls hold
-        self._bound: _Bound | None = None
+        if threads is not None and threads < 1:
+            raise Invalid("fleet.threads", f"{threads} threads do nothing", mend="give 1 or more")
+        self.kernel, self.method, self.threads = kernel, method, threads
+        self._lock = RLock()
+        self._keeping: Keeping | None = None
+        self._hold(Roster(kernel))
         self.add(ids)
+
+    def _hold(self, roster: Roster) -> None:
+        self._roster, self.slots, self.rows = roster, roster.slots, roster.rows
+        self._engine = Local(self.threads)
+        self._motion = Motion(roster, self.method, self._engine)
+
+    def __reduce__(self) -> Any:
+        with self._lock:
+            arrays = {name: array.copy() for name, array in self._roster.arrays().items()}
+        return _again, (self.kernel, self.method, self.threads, arrays)
+
+    def __repr__(self) -> str:
+        return f"<Fleet of {len(self)} {self.kernel.__name__} {self.kernel.version}, {self.method}>"
 
     # ---- who is here -----------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.slots)
 
+    @_alone
     def __iter__(self) -> Iterator[str]:
-        return iter(self.slots)
+        return iter([*self.slots])
 
+    @_alone
     def __contains__(self, name: str) -> bool:
         return name in self.slots
 
-    def add(self, ids: Sequence[str]) -> None:
-        """More assets; those that are here already stay as they are."""
-        found = self.slots.add(list(ids))
-        before = self.rows.count
-        self.rows.reach(int(found.max(initial=-1)) + 1)
-        for times in (self._times, *self._heard.values()):
-            times.grow(before, self.rows.count)
-        self._bound = None
+    @_alone
+    def add(self, ids: str | Sequence[str]) -> None:
+        """More assets, behind the others; one that is here already stays as it is.
 
-    def remove(self, name: str) -> None:
-        """Forget an asset. Raises NotFound `twin.unknown`."""
-        row = self.slots.discard(name)
-        self.rows.clear(row)
-        for times in (self._times, *self._heard.values()):
-            times.put(row, 0, self.rows.count)
+        Raises Invalid `slots.id` for what is no text or empty, Conflict `fleet.twice`.
+        """
+        self._roster.add(ids)
+        self._motion.rebind()
 
+    @_alone
+    def remove(self, ids: str | Sequence[str]) -> None:
+        """Forget assets; those behind them move up. Raises NotFound `twin.unknown`."""
+        self._roster.remove(ids)
+        self._motion.rebind()
+
+    @_alone
     def column(self, name: str) -> NDArray[Any]:
-        """One column in row order, (A,), as it is in memory: `x.wear`, `u.speed`, `p.friction`,
-        `y.vibration`, `seen.vibration`, `nis`, `score`. What is written into it counts at once."""
-        return self.rows[name][: self.rows.count]
+        """One column (A,) as it is in memory, in the unit that the kernel declares: `x.wear`,
+        `u.speed`, `p.friction`, `y.vibration`, `seen.vibration`, `nis`, `score`.
 
-    def set_parameters(self, values: Mapping[str, ArrayLike], ids: Sequence[str] = ()) -> None:
-        """Parameters by name, one number or one an asset; of all assets unless `ids` are given."""
-        rows: Any = self._rows_of(ids) if len(ids) else slice(0, self.rows.count)
-        for name, value in values.items():
-            if name not in self.kernel.layout.parameters:
-                raise unknown(self.kernel, name, self.kernel.layout.parameters)
-            self.column(f"p.{name}")[rows] = value
+        What is written into it counts at once. Ask again after `add` and `remove`, which may move
+        it. Raises NotFound `rows.field`.
+        """
+        self._roster.changes.touch(None)  # for all that is known of who writes
+        return self._column(name)
+
+    @_alone
+    def set_parameters(
+        self, values: Mapping[str, ArrayLike], ids: str | Sequence[str] | None = None
+    ) -> None:
+        """Parameters by name, in the units that the kernel declares: one number, or one an asset.
+
+        ids: only of these, in this order
+        Raises NotFound `twin.unknown`, Invalid `fleet.signal`, `fleet.shape`, `fleet.number`,
+        `fleet.bounds`.
+        """
+        rows, known = self._roster.find(ids), self.kernel.layout.parameters
+        check_names(self.kernel, values, known)
+        given = {name: numbers(name, value, (), rows.shape) for name, value in values.items()}
+        for name, value in given.items():
+            low, high = known[name].bounds
+            if not np.all((low <= value) & (value <= high) & there(value)):
+                raise Invalid(
+                    "fleet.bounds",
+                    f"'{name}' must be a number from {low:g} to {high:g} {known[name].unit}",
+                    where=f"kernel {self.kernel.__name__}",
+                    mend="give one within its bounds, or declare wider ones",
+                )
+        for name, value in given.items():
+            self._column(f"p.{name}")[rows] = value
+        self._roster.changes.touch(None if ids is None else listed(ids))
 
     # ---- time ------------------------------------------------------------------------------------
 
-    def update(self, name: str, instant: Instant, values: Mapping[str, float]) -> Belief:
+    @_alone
+    def update(
+        self, name: str, instant: Instant | np.datetime64, values: Mapping[str, float | None]
+    ) -> Belief:
         """One asset heard from: predict to `instant`, take the readings in, and say what is
-        believed. An instant that is not after the last one is taken as the last one.
+        believed. The others stay where they are.
 
-        Raises NotFound `twin.unknown`, Invalid `fleet.signal`.
+        values: input or sensor → number, in the unit that the kernel declares
+        Raises NotFound `twin.unknown`, Invalid `fleet.signal`, `fleet.number`, `time.unreadable`.
         """
-        row, at = self.slots.find(name), nanoseconds(instant)
-        bound = self._bind()
-        for column in bound.seen:
-            column[row] = False
-        for key, value in values.items():
-            self._take(bound, key, row, at, value)
-        begun, group = self._times.at(row), row - row % LANES
-        dt = max(at - begun, 0) / SECOND if begun else -1.0
-        stale = self._stale(row, at)
-        if stale is not None:
-            quick = self._rates is None and dt <= self.kernel.max_step
-            parts = 1.0 if quick else self._substeps(np.array([dt]), group, row)
-            lane, controls, self._settings = row - group, self._controls, None
-            controls["parts"][:LANES] = 0.0
-            controls["parts"][lane], controls["dt"][lane] = parts, dt
-            controls["inflate"][lane] = estimate.STALE if stale else 1.0
-            steps = (0, int(parts))
-            self._native.run(self._bind().address, group, group + LANES, steps=steps)
-            self._times.put(row, max(at, begun), self.rows.count)
+        row = self.slots.find(name)
+        at = max(instant_of(instant), self._roster.moved.at(row))
+        check_names(self.kernel, values, self._roster.told)
+        self._roster.take(row, at, {key: number(key, value) for key, value in values.items()})
+        self._roster.changes.touch([name])
+        self._motion.one(row, at)
         return self._belief(name, row)
 
-    def tick(self, instant: Instant, values: Mapping[str, ArrayLike] | None = None) -> None:
+    @_alone
+    def tick(
+        self, instant: Instant | np.datetime64, values: Mapping[str, ArrayLike] | None = None
+    ) -> None:
         """All assets at one instant: predict, take the readings in.
 
-        values: input or sensor → one number, or (A,) in row order; NaN where there is none.
-        None: the columns hold this instant's numbers already (`column`), and all of them count.
-        Raises Invalid `fleet.signal`, `fleet.shape`.
+        values: input or sensor → one number, or (A,), in the unit that the kernel declares
+        None: the columns hold this instant's numbers already (`column`), and all inputs count as
+        just told.
+        Raises Invalid `fleet.signal`, `fleet.shape`, `fleet.number`, `time.unreadable`.
         """
-        at, count = nanoseconds(instant), self.rows.count
+        roster = self._roster
+        now = roster.moved.later(instant_of(instant))
         if values is None:
-            for times in self._heard.values():
-                times.common, times.rows = at, None
+            for times in roster.heard.values():
+                times.advance(now)
         else:
-            self._hear(at, values)
-        common = self._times.rows is None and all(t.rows is None for t in self._heard.values())
-        if common and (self._times.common or not count):
-            self._tick_together(at)
-        else:
-            self._tick_apart(at)
+            check_names(self.kernel, values, roster.told)
+            given = {n: numbers(n, value, (), (len(self),)) for n, value in values.items()}
+            roster.hear(now, given)
+        roster.changes.touch(None)
+        self._motion.all(now)
 
+    @_alone
     def backfill(
-        self, instants: NDArray[np.int64], values: Mapping[str, ArrayLike], *, track: bool = True
+        self, instants: ArrayLike, values: Mapping[str, ArrayLike], *, track: bool = True
     ) -> Track | None:
-        """Many instants of all assets, from first to last.
+        """Many instants of all assets, from first to last: as if each were ticked.
 
-        instants (T,) ns, rising · values: input or sensor → (T, A), or (T,) for all assets alike
-        Returns the belief after each instant. Evenly spaced instants run compiled, time inside.
+        instants (T,) rising, all after what the fleet knows
+        values: input or sensor → one number, (T,) for all assets alike, or (T, A)
+        Returns the belief after each instant, which takes 8 T A X bytes, or None without `track`.
+        Evenly spaced instants run compiled, time inside, where no input is missing.
+        Raises Invalid `fleet.order`, `fleet.signal`, `fleet.shape`, `fleet.number`,
+        `time.unreadable`.
         """
-        instants = np.asarray(instants, np.int64)
-        history = {
-            name: over_time(name, value, len(instants), self.rows.count)
-            for name, value in values.items()
-        }
-        states, count = tuple(self.kernel.layout.states), self.rows.count
-        kept = Track.blank(instants, states, self.rows.lanes if track else 0, count)
-        together = self._together(instants, history)
-        for k, at in enumerate(instants[: 1 if together else None].tolist()):
-            self.tick(at, {name: value[k] for name, value in history.items()})
+        at, history = history_of(self.kernel, len(self), instants, values)
+        last = int(self._roster.moved.all().max(initial=NEVER))
+        if len(at) and at[0] <= last:
+            raise Invalid(
+                "fleet.order",
+                f"the history begins at {at[0]} ns, and the fleet has come to {last} ns",
+                where="instants",
+                mend="leave out what the fleet knows already, or begin a new fleet",
+            )
+        lanes = self.rows.lanes if track else 0
+        kept = Track.blank(at, tuple(self.kernel.layout.states), lanes, len(self))
+        even = self._motion.even(at, history)
+        for k, instant in enumerate(at[: 1 if even else None].tolist()):
+            self.tick(instant, {name: value[k] for name, value in history.items()})
             if track:
                 kept.mean[k], kept.std[k] = self.mean, self.std
-        room: dict[str, NDArray[Any]] = {}
-        for begin in range(1, len(instants), BLOCK) if together else ():
-            block = slice(begin, begin + BLOCK)
-            self._run_block(instants, history, block, kept if track else None, room)
+        if even:
+            self._motion.along(at, history, kept if track else None)
         return kept if track else None
 
-    def _together(self, instants: NDArray[np.int64], history: Mapping[str, NDArray[Any]]) -> bool:
-        """Whether a history can run compiled: even, whole inputs, one sub-step, one clock."""
-        layout = self.kernel.layout
-        steps = np.diff(instants)
-        if len(steps) < 2 or (steps != steps[0]).any() or steps[0] <= 0 or self._rates is not None:
-            return False
-        if self._times.at(0) > instants[0] or (self._times.rows is not None):
-            return False
-        whole = all(n in history and np.isfinite(history[n]).all() for n in layout.inputs)
-        return whole and self._substeps(np.array([steps[0] / SECOND]), 0, slice(0, 1)) == 1.0
-
-    def _run_block(
-        self,
-        instants: NDArray[np.int64],
-        history: Mapping[str, NDArray[Any]],
-        block: slice,
-        kept: Track | None,
-        room: dict[str, NDArray[Any]],
-    ) -> None:
-        """Some instants of all rows, time inside the compiled loop. room: for what must be laid
-        out anew, the same memory for every block, so that it stays in the cache."""
-        layout, lanes, count = self.kernel.layout, self.rows.lanes, self.rows.count
-        native = _compiled(self.kernel, self.method, kept is not None)
-        steps = len(instants[block])
-        columns = self._bind().columns | self._controls
-        for name, dtype in native.columns.items():
-            part, _, signal = name.partition(".")
-            if kept and part in ("mean", "std"):
-                base: Any = getattr(kept, part).base
-                columns[name] = base[list(layout.states).index(signal)][block]
-            elif part in ("u", "y", "seen"):
-                given = history[signal][block] if signal in history else np.full((steps, 1), np.nan)
-                given = given if given.ndim == 2 else given[:, None]
-                given = np.isfinite(given) if part == "seen" else given
-                if part == "seen" and given.all():
-                    columns[name] = shared(True, dtype)
-                elif given.dtype == dtype and given.shape[1] == lanes and given.flags.c_contiguous:
-                    columns[name] = given
-                else:
-                    if name not in room:
-                        room[name] = np.zeros((BLOCK, lanes), dtype)
-                    columns[name] = room[name][:steps]
-                    columns[name][:, :count] = given
-        self._settings = None
-        self._controls["dt"][:] = (instants[1] - instants[0]) / SECOND
-        self._controls["parts"][:] = self._controls["inflate"][:] = 1.0
-        columns["part"] = shared(0.0)
-        table = native.table(columns, lanes)
-        self._engine.run(native, table, 0, lanes, (0, steps))
-        last = int(instants[block][-1])
-        self._times = Times(last)
-        for name in layout.inputs:
-            self._heard[name] = Times(last)
-            self.rows[f"u.{name}"][:lanes] = columns[f"u.{name}"][-1]
-
+    @_alone
     def fit(
         self,
-        instants: NDArray[np.int64],
+        instants: ArrayLike,
         values: Mapping[str, ArrayLike],
         *,
         covariates: Floats | None = None,
@@ -272,41 +266,52 @@ class Fleet:
     ) -> FleetFit:
         """Learn every asset's own parameters from its history, each leaning on the fleet.
 
-        instants (T,) ns, evenly spaced · values: input or sensor → (T, A), or (T,) for all alike
-        covariates (A, K): what may move an asset's parameters · warm: first steps that only warm up
-        From here on the fleet believes them, and `forecast` draws from their spread. A missing
-        input is held; rows before the first one do not count.
-        Raises Invalid `fleet.uneven`, `fit.no_samples`.
+        instants (T,) evenly spaced · values: input or sensor → one number, (T,) for all alike, or
+        (T, A) · covariates (A, K): what may move an asset's parameters · warm: first steps that
+        only warm up
+        From here on the fleet believes them, and `forecast` draws from their spread; what is
+        believed of the states stays. A missing input is held; rows before the first one do not
+        count.
+        Raises Invalid `fleet.uneven`, `fit.no_samples`, and as `backfill`; Conflict `fleet.empty`.
         """
-        windows = windows_of(self.kernel, self.rows.count, instants, values, warm)
+        if not len(self):
+            raise Conflict("fleet.empty", "there is no asset to learn about", mend="add some first")
+        windows = windows_of(self.kernel, len(self), instants, values, warm)
         found = fit_fleet(self.kernel(), windows, covariates, loss=loss)
         for k, name in enumerate(self.kernel.layout.parameters):
-            self.column(f"p.{name}")[:] = found.values[:, k]
-        self._parameter_cov = found.cov
+            self._column(f"p.{name}")[:] = found.values[:, k]
+        self._roster.spread = found.cov
+        self._roster.changes.touch(None)
         return found
 
     # ---- what is believed ------------------------------------------------------------------------
 
+    @_alone
     def __getitem__(self, name: str) -> Belief:
         """Raises NotFound `twin.unknown`."""
         return self._belief(name, self.slots.find(name))
 
     @property
     def mean(self) -> Floats:
-        """(A, X), states in order of declaration, assets in row order."""
-        return self._stacked("x")
+        """(A, X), states in order of declaration, in their units."""
+        return self._stacked("x", list(self.kernel.layout.states))
 
     @property
     def std(self) -> Floats:
-        """(A, X)."""
+        """(A, X), in the units of the states."""
         return np.sqrt(np.diagonal(self.cov, axis1=1, axis2=2))
 
     @property
     def cov(self) -> Floats:
-        """(A, X, X)."""
-        columns = {name: self.column(name) for name in self.rows if name[0] in "UD"}
-        return estimate.covariance(columns, list(self.kernel.layout.states), self.rows.count)
+        """(A, X, X), in the products of the states' units."""
+        states = list(self.kernel.layout.states)
+        if not states:
+            return np.zeros((len(self), 0, 0))
+        with self._lock:
+            columns = {name: self._column(name) for name in self.rows if name[0] in "UD"}
+            return estimate.covariance(columns, states, len(self))
 
+    @_alone
     def forecast(
         self,
         values: Mapping[str, ArrayLike],
@@ -315,28 +320,29 @@ class Fleet:
         steps: int,
         paths: int = 200,
         seed: int = 0,
-        ids: Sequence[str] = (),
+        ids: str | Sequence[str] | None = None,
         scenario: str = "as given",
     ) -> Foreseen:
         """Run copies of the assets to their limits under a scenario's inputs (Monte Carlo).
 
-        values: input → one number, (steps,) or (steps, A); an input not named stays as it is
-        dt s a step · paths an asset · ids: only these, in this order
+        values: input → one number, (steps,), (A,) or (steps, A); one not named stays as it is
+        dt s a step · paths an asset · ids: only these A, in this order
+        Raises NotFound `twin.unknown`, Invalid `fleet.signal`, `fleet.shape`, `fleet.number`,
+        `fleet.horizon`, `forecast.inputs` where a number is missing, Conflict `fleet.unheard`.
         """
-        rows = self._rows_of(ids) if len(ids) else np.arange(self.rows.count)
-        inputs = np.empty((steps, len(rows), len(self.kernel.layout.inputs)))
-        for k, name in enumerate(self.kernel.layout.inputs):
-            value = np.asarray(values.get(name, self.column(f"u.{name}")[rows]), np.float64)
-            inputs[:, :, k] = value[:, None] if value.ndim == 1 and len(value) == steps else value
-        for name in values:
-            if name not in self.kernel.layout.inputs:
-                raise unknown(self.kernel, name, self.kernel.layout.inputs)
-        parameters, spread = self._stacked("p")[rows], self._parameter_cov
-        if spread is None or len(spread) < self.rows.count:
-            spread = np.zeros((self.rows.count, parameters.shape[1], parameters.shape[1]))
+        if not (0.0 < dt < np.inf and steps >= 0 and paths > 0):
+            raise Invalid(
+                "fleet.horizon",
+                f"{paths} paths of {steps} steps of {dt} s lead nowhere",
+                mend="give a step above 0 s, and at least one path",
+            )
+        rows = self._roster.find(ids)
+        inputs = self._scenario(values, rows, steps)
+        parameters = self._stacked("p", list(self.kernel.layout.parameters))[rows]
+        size, spread = parameters.shape[1], self._roster.spread
         return foresee(
             self.kernel(), self.mean[rows], self.cov[rows], parameters,
-            spread[rows],
+            np.zeros((len(rows), size, size)) if spread is None else spread[rows],
             inputs, dt,
             keys=np.array([twin_key(self.slots.name(int(r))) for r in rows], np.uint64),
             seed=seed, paths=paths, scenario=scenario, engine=self._engine,
@@ -344,243 +350,107 @@ class Fleet:
 
     # ---- disk ------------------------------------------------------------------------------------
 
+    @_alone
     def save(self, path: Path | str) -> None:
-        """Write all that is believed into one file, whole or not at all."""
-        arrays = {f"row.{name}": column for name, column in self.rows.columns().items()}
-        arrays |= {f"slot.{name}": array for name, array in self.slots.arrays().items()}
-        clocks = {"": self._times} | self._heard
-        arrays |= {f"at.{k}": t.rows for k, t in clocks.items() if t.rows is not None}
-        book = {
-            "kernel": identity(self.kernel),
-            "method": self.method,
-            "count": self.rows.count,
-            "at": {name: times.common for name, times in clocks.items()},
-        }
-        fleetfile.save(Path(path), arrays, book)
+        """Write all that is believed into one file, whole or not at all: once it returns it is on
+        the disk. A path is one fleet's. Raises Unavailable `fleetfile.unwritable`."""
+        if self._keeping is None or self._keeping.path != Path(path):
+            self._keeping = Keeping(path)
+        self._keeping.save(self._roster, self.method)
+
+    @_alone
+    def keep(self) -> None:
+        """Make durable what has changed since the last `save`, `load` or `keep`: once it returns,
+        `load` brings it back, whatever becomes of this process.
+
+        What `update`, `set_parameters`, `add` and `remove` did to some assets is one append to
+        `PATH.rows`; where all may have changed it is a `save` to the same path.
+        Raises Conflict `fleet.unsaved`, `fleet.replaced`, `rowlog.busy`, Unavailable
+        `rowlog.unwritable`.
+        """
+        if self._keeping is None:
+            raise Conflict(
+                "fleet.unsaved",
+                "there is no snapshot that this could follow",
+                mend="call fleet.save(path) once; from then on fleet.keep()",
+            )
+        self._keeping.keep(self._roster, self.method)
 
     @classmethod
     def load(cls, path: Path | str, kernel: type[Kernel], *, threads: int | None = None) -> "Fleet":
-        """A fleet as `save` left it; its columns are read from the file as they are needed.
+        """A fleet as `save` and `keep` left it; columns are read from the file as they are needed.
 
-        Raises Conflict `fleet.kernel` when another kernel, or another state of it, wrote the file.
+        Raises Conflict `fleet.kernel` when another kernel, or another state of it, wrote the file;
+        NotFound `fleetfile.missing`, Invalid `fleetfile.damaged`, `rowlog.damaged`.
         """
-        arrays, book = fleetfile.load(Path(path))
-        if book["kernel"] != identity(kernel):
-            raise Conflict(
-                "fleet.kernel",
-                f"it holds {book['kernel']}, and this is {identity(kernel)}",
-                where=str(path),
-                mend="load it with the kernel that wrote it, or begin a new fleet",
-            )
-        fleet = cls(kernel, method=book["method"], threads=threads)
-        own = {k.removeprefix("row."): v for k, v in arrays.items() if k.startswith("row.")}
-        fleet.rows = Rows.of(_fields(kernel), own, book["count"])
-        fleet.slots = Slots.of(
-            {k.removeprefix("slot."): v for k, v in arrays.items() if k.startswith("slot.")}
-        )
-        for name, common in book["at"].items():
-            rows = arrays.get(f"at.{name}")
-            times = Times(common, None if rows is None else np.array(rows))
-            if name:
-                fleet._heard[name] = times
-            else:
-                fleet._times = times
+        _check_kernel(kernel)
+        keeping = Keeping(path)
+        roster, method = keeping.load(kernel)
+        fleet = cls(kernel, method=method, threads=threads)
+        fleet._hold(roster)
+        fleet._keeping = keeping
         return fleet
 
     # ---- within ----------------------------------------------------------------------------------
 
-    def _bind(self) -> "_Bound":
-        """The columns as they are now, and where the compiled loop finds them."""
-        if self._bound is None:
-            lanes = self.rows.lanes
-            columns = {name: column[:lanes] for name, column in self.rows.columns().items()}
-            layout = self.kernel.layout
-            table = self._native.table(columns | self._controls, lanes)
-            self._bound = _Bound(
-                columns,
-                table,
-                table.ctypes.data,
-                {name: columns[f"u.{name}"] for name in layout.inputs},
-                {n: (columns[f"y.{n}"], columns[f"seen.{n}"]) for n in layout.outputs},
-                [columns[f"seen.{name}"] for name in layout.outputs],
-            )
-        return self._bound
+    def _column(self, name: str) -> NDArray[Any]:
+        return self.rows[name][: self.rows.count]
 
-    def _take(self, bound: "_Bound", key: str, row: int, at: int, value: float) -> None:
-        """One number of one asset."""
-        there = value == value  # not NaN
-        if key in bound.inputs:
-            if there:
-                bound.inputs[key][row] = value
-                self._heard[key].put(row, at, self.rows.count)
-        elif key in bound.sensors:
-            column, seen = bound.sensors[key]
-            column[row], seen[row] = (value if there else 0.0), there
-        else:
-            raise unknown(self.kernel, key, {**bound.inputs, **bound.sensors})
-
-    def _stale(self, row: int, at: int) -> bool | None:
-        """Whether an input of this row is too old; None when one has never been heard."""
-        stale = False
-        for name, times in self._heard.items():
-            heard = times.at(row)
-            if not heard:
-                return None
-            stale |= (at - heard) > self.kernel.layout.inputs[name].max_age * SECOND
-        return stale
-
-    def _hear(self, at: int, values: Mapping[str, ArrayLike]) -> None:
-        """Numbers of one instant, into the columns."""
-        layout, count = self.kernel.layout, self.rows.count
-        for name in layout.outputs:
-            if name not in values:
-                self.rows[f"seen.{name}"][:] = False
-        for name, given in values.items():
-            value = self._shaped(name, given)
-            there = np.isfinite(value)
-            if name in layout.outputs:
-                self.column(f"y.{name}")[:] = np.where(there, value, 0.0)
-                self.column(f"seen.{name}")[:] = there
-            elif np.all(there):
-                self.column(f"u.{name}")[:] = value
-                self._heard[name] = Times(at)
-            else:
-                there = np.broadcast_to(there, (count,))
-                np.copyto(self.column(f"u.{name}"), value, where=there, casting="same_kind")
-                heard = self._heard[name].all(count)
-                self._heard[name] = Times(0, np.where(there, at, heard))
-
-    def _tick_together(self, at: int) -> None:
-        """All rows were last moved, and last heard, at the same instants."""
-        begun, stale = self._times.common, False
-        for name, times in self._heard.items():
-            if not times.common:
-                return
-            stale |= at - times.common > self.kernel.layout.inputs[name].max_age * SECOND
-        dt = max(at - begun, 0) / SECOND
-        parts = 1.0
-        if self._rates is not None or dt > self.kernel.max_step:
-            needed = self._substeps(np.array([dt]), 0, slice(0, self.rows.count))
-            if np.ndim(needed) and needed.min() != needed.max():
-                self._tick_apart(at)
-                return
-            parts = float(np.max(needed))
-        bound, settings = self._bind(), (dt, parts, stale)
-        if settings != self._settings:
-            controls = self._controls
-            controls["dt"][:], controls["parts"][:] = dt, parts
-            controls["inflate"][:] = estimate.STALE if stale else 1.0
-            self._settings = settings
-        self._engine.run(self._native, bound.address, 0, self.rows.lanes, (0, int(parts)))
-        self._times.common = max(at, begun)
-
-    def _tick_apart(self, at: int) -> None:
-        """Each row by its own clock."""
-        count, lanes = self.rows.count, self.rows.lanes
-        since = self._times.all(count)
-        dt = np.where(since > 0, np.maximum(at - since, 0) / SECOND, -1.0)
-        ready, stale = np.ones(count, np.bool_), np.zeros(count, np.bool_)
-        for name, times in self._heard.items():
-            heard = times.all(count)
-            ready &= heard > 0
-            stale |= at - heard > self.kernel.layout.inputs[name].max_age * SECOND
-        parts = np.where(ready, self._substeps(dt, 0, slice(0, count)), 0.0)
-        own = {name: np.zeros(lanes, np.float32) for name in ("dt", "parts", "inflate")}
-        own["dt"][:count], own["parts"][:count] = dt, parts
-        own["inflate"][:count] = np.where(stale, estimate.STALE, 1.0)
-        most = int(parts.max(initial=0.0))
-        bound = self._bind()
-        table = self._native.table(bound.columns | self._controls | own, lanes)
-        self._engine.run(self._native, table, 0, lanes, (0, most))
-        moved = np.where(ready, np.maximum(at, since), since)
-        same = len(moved) and (moved == moved[0]).all()
-        self._times = Times(int(moved[0])) if same else Times(0, moved)
-
-    def _substeps(self, dt: Floats, first: int, rows: Any) -> Any:
-        """Sub-steps of some rows, and room in the counter for them."""
-        rate: Any = 0.0
-        if self._rates is not None:
-            lanes = self.rows.lanes
-            columns = self._bind().columns
-            found = columns | {"rate": np.zeros(lanes, np.float32)}
-            last = lanes if isinstance(rows, slice) else first + LANES
-            self._rates.run(self._rates.table(found, lanes), first, last)
-            rate = found["rate"][rows]
-        parts = pace.substeps(self.kernel, np.maximum(dt, 0.0), rate)
-        parts = np.where(dt > filters.silence(self.kernel), 1.0, parts)
-        most = int(parts.max(initial=1.0))
-        if most > len(self._controls["part"]):
-            self._controls["part"] = _parts(2 * most)
-            self._bound = None
-        return parts if parts.size > 1 else float(parts.reshape(-1)[0])
+    @_alone
+    def _stacked(self, part: str, names: list[str]) -> Floats:
+        columns = [self._column(f"{part}.{name}") for name in names]
+        return np.stack(columns, -1).astype(np.float64) if names else np.zeros((len(self), 0))
 
     def _belief(self, name: str, row: int) -> Belief:
-        columns = self._bind().columns
-        states = list(self.kernel.layout.states)
-        std = {}
+        rows, states, std = self.rows.by_name, list(self.kernel.layout.states), {}
         for i, a in enumerate(states):
-            variance = columns[f"D.{a}"].item(row)
+            variance = rows[f"D.{a}"].item(row)
             for b in states[i + 1 :]:
-                variance += columns[f"U.{a}.{b}"].item(row) ** 2 * columns[f"D.{b}"].item(row)
+                variance += rows[f"U.{a}.{b}"].item(row) ** 2 * rows[f"D.{b}"].item(row)
             std[a] = variance**0.5
-        mean = {a: columns[f"x.{a}"].item(row) for a in states}
-        nis, score = columns["nis"].item(row), columns["score"].item(row)
-        return Belief(name, self._times.at(row), mean, std, nis, score)
+        mean = {a: rows[f"x.{a}"].item(row) for a in states}
+        nis, score = rows["nis"].item(row), rows["score"].item(row)
+        moved = self._roster.moved.at(row)
+        return Belief(name, None if moved == NEVER else moved, mean, std, nis, score)
 
-    def _stacked(self, part: str) -> Floats:
-        layout = self.kernel.layout
-        names = layout.states if part == "x" else layout.parameters
-        if not names:
-            return np.zeros((self.rows.count, 0))
-        return np.stack([self.column(f"{part}.{n}") for n in names], -1).astype(np.float64)
-
-    def _rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        rows = self.slots.find_many(list(ids))
-        if (rows < 0).any():
-            self.slots.find(ids[int(np.argmax(rows < 0))])
-        return rows
-
-    def _shaped(self, name: str, given: ArrayLike) -> NDArray[Any]:
-        layout = self.kernel.layout
-        if name not in layout.inputs and name not in layout.outputs:
-            raise unknown(self.kernel, name, {**layout.inputs, **layout.outputs})
-        value = np.asarray(given)
-        if value.ndim and value.shape != (self.rows.count,):
-            raise misshapen(name, value.shape, f"() or ({self.rows.count},)")
-        return value
-
-
-@dataclass(frozen=True)
-class _Bound:
-    """Columns, and how the compiled loop and the author's names find them."""
-
-    columns: dict[str, NDArray[Any]]
-    table: NDArray[np.int64]
-    address: int
-    inputs: dict[str, NDArray[Any]]
-    sensors: dict[str, tuple[NDArray[Any], NDArray[Any]]]
-    seen: list[NDArray[Any]]
+    def _scenario(
+        self, values: Mapping[str, ArrayLike], rows: NDArray[np.int64], steps: int
+    ) -> Floats:
+        """A scenario's inputs: (steps, A, U)."""
+        layout, count = self.kernel.layout, len(rows)
+        check_names(self.kernel, values, layout.inputs)
+        inputs = np.empty((steps, count, len(layout.inputs)))
+        for k, name in enumerate(layout.inputs):
+            if name not in values:
+                if (self._roster.heard[name].all()[rows] == NEVER).any():
+                    raise Conflict(
+                        "fleet.unheard",
+                        f"an asset has never been told its '{name}', which is to stay as it is",
+                        mend="give it in values, or update the asset first",
+                    )
+                inputs[:, :, k] = self._column(f"u.{name}")[rows]
+                continue
+            shapes = [(), (steps, count), (steps, 1), (1, count)]
+            if steps != count or count == 1:  # else: one number a step, or one an asset?
+                shapes += [(steps,), (count,)]
+            given = numbers(name, values[name], *shapes)
+            inputs[:, :, k] = given[:, None] if given.shape == (steps,) else given
+        return inputs
 
 
-@once
-def _compiled(kernel: type[Kernel], method: str, track: bool) -> Native:
-    return Native(METHODS[method](kernel, track=track))
+def _check_kernel(kernel: Any) -> None:
+    if not (isinstance(kernel, type) and issubclass(kernel, Kernel)):
+        raise Invalid(
+            "fleet.no_kernel",
+            f"{kernel!r:.60} is no kernel",
+            mend="give the class of one, and the ids after it: Fleet(Oven, ids)",
+        )
 
 
-def _fields(kernel: type[Kernel]) -> dict[str, tuple[Any, float]]:
-    """Every column of a row: type, and what it holds before it is heard of."""
-    layout = kernel.layout
-    blank = {f"x.{name}": item.start for name, item in layout.states.items()}
-    blank |= {f"D.{name}": item.start_std**2 for name, item in layout.states.items()}
-    blank |= {f"p.{name}": item.typical for name, item in layout.parameters.items()}
-    blank["score"] = 1.0
-    return {
-        name: (_DTYPES[kind], blank.get(name, 0.0))
-        for name, kind in filters.columns_of(kernel).items()
-        if name not in _CONTROLS
-    }
-
-
-def _parts(count: int) -> NDArray[np.float32]:
-    """The counter of sub-steps: 0, 1 … in every lane of a tile."""
-    return np.repeat(np.arange(count, dtype=np.float32)[:, None], TILE, axis=1)
+def _again(
+    kernel: type[Kernel], method: str, threads: int | None, arrays: dict[str, NDArray[Any]]
+) -> Fleet:
+    """A fleet out of its arrays: a pickle's, or a copy's."""
+    fleet = Fleet(kernel, method=method, threads=threads)
+    fleet._hold(Roster.of(kernel, arrays))
+    return fleet

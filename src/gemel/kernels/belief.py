@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 class Belief:
     """What is believed of one asset: each state's mean and standard deviation, in its unit.
 
+    instant: ns UTC, None until each input has been told once
     nis: normalised innovation squared of the last readings · score: its running mean per reading,
     about 1 while the twin tracks its asset
     """
 
     id: str
-    instant: int
+    instant: int | None
     mean: dict[str, float]
     std: dict[str, float]
     nis: float
@@ -28,7 +29,8 @@ class Belief:
 
 @dataclass(frozen=True)
 class Track:
-    """The belief over time: instant (T,) ns · mean (T,A,X) · std (T,A,X), states in order."""
+    """The belief over time: instant (T,) ns UTC · mean (T,A,X) and std (T,A,X), in float32, each
+    state in its unit, states in order."""
 
     instant: NDArray[np.int64]
     mean: NDArray[np.float32]

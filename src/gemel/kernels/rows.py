@@ -9,7 +9,7 @@ without a mask. The lanes past `count` hold each field's blank; room past `lanes
 and so is no memory yet.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -32,7 +32,8 @@ def whole_lanes(count: int) -> int:
 class Rows:
     """The columns of one fleet.
 
-    fields: name → (dtype, blank). `count` rows are in use.
+    fields: name → (dtype, blank). `count` rows are in use. `by_name`: the columns, (capacity,), as
+    they are until the next growth.
 
     >>> rows = Rows({"x.wear": (np.float32, 0.0), "p.mass": (np.float32, 1.0)})
     >>> rows.reach(20)
@@ -44,8 +45,7 @@ class Rows:
 
     def __init__(self, fields: Mapping[str, Field]) -> None:
         self._blanks = {name: np.array(blank, kind) for name, (kind, blank) in fields.items()}
-        self._columns = {name: _aligned(0, blank.dtype) for name, blank in self._blanks.items()}
-        self._addresses: NDArray[np.int64] | None = None
+        self.by_name = {name: _aligned(0, blank.dtype) for name, blank in self._blanks.items()}
         self.capacity = 0
         self.count = 0
 
@@ -53,17 +53,18 @@ class Rows:
     def of(cls, fields: Mapping[str, Field], columns: Mapping[str, Column], count: int) -> Self:
         """Rows over columns that are there already, such as the copy-on-write map of a snapshot.
 
-        The columns are taken as they are, not copied, until the fleet outgrows them. They are what
-        `columns()` gave: all fields, one length, whole lanes. Raises Conflict `rows.columns`.
+        The columns are taken as they are until the fleet outgrows them; one that does not begin on
+        a 64-byte line, as out of a pickle, is copied. They are what `columns()` gave: all fields,
+        one length, whole lanes. Raises Conflict `rows.columns`.
         """
         rows = cls(fields)
-        if fault := _misfit(rows._columns, columns, count):
+        if fault := _misfit(rows.by_name, columns, count):
             raise Conflict(
                 "rows.columns",
                 fault,
                 mend="restore with the kernel and version that wrote them, or begin a new fleet",
             )
-        rows._columns = {name: columns[name] for name in rows._columns}
+        rows.by_name = {name: _on_a_line(columns[name]) for name in rows.by_name}
         rows.capacity = len(next(iter(columns.values()), ()))
         rows.count = count
         return rows
@@ -76,66 +77,58 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Bytes of all columns, their unused room included."""
-        return sum(column.nbytes for column in self._columns.values())
+        return sum(column.nbytes for column in self.by_name.values())
 
     def __getitem__(self, name: str) -> Column:
         """The column of one field: (capacity,). Ask again after `reach`: growth moves columns."""
         try:
-            return self._columns[name]
+            return self.by_name[name]
         except KeyError:
             raise NotFound(
                 "rows.field",
                 f"there is no field '{name}'",
-                mend=f"fields are: {', '.join(self._columns) or 'none'}",
+                mend=f"fields are: {', '.join(self.by_name) or 'none'}",
             ) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        return iter(self.by_name)
 
     def __len__(self) -> int:
         return self.count
 
     def reach(self, count: int) -> None:
-        """Have at least `count` rows; new ones are blank. A fleet never shrinks."""
+        """Have at least `count` rows; new ones are blank, at the end."""
         if count <= self.count:
             return
         before, lanes = self.lanes, whole_lanes(count)
         if lanes > self.capacity:
             self._grow(max(lanes, 2 * self.capacity))
         for name, blank in self._blanks.items():
-            self._columns[name][before:lanes] = blank
+            self.by_name[name][before:lanes] = blank
         self.count = count
 
-    def append(self, count: int = 1) -> int:
-        """Add `count` blank rows at the end, and say which is the first."""
-        first = self.count
-        self.reach(first + count)
-        return first
-
-    def clear(self, rows: int | Sequence[int] | NDArray[np.int64]) -> None:
-        """Make rows blank again, such as those that a twin has left."""
+    def keep(self, stays: NDArray[np.bool_]) -> None:
+        """Only the rows that are marked, (count,): those behind one that goes move up."""
+        before, lanes = self.count, self.lanes
+        self.count = int(stays.sum())
+        first = int(np.argmin(stays)) if self.count < before else before
         for name, blank in self._blanks.items():
-            self._columns[name][rows] = blank
+            column = self.by_name[name]
+            column[first : self.count] = column[first:before][stays[first:]]
+            column[self.count : lanes] = blank
 
     def columns(self) -> dict[str, Column]:
         """What a snapshot keeps: every column as far as `lanes`; views, not copies."""
-        return {name: column[: self.lanes] for name, column in self._columns.items()}
-
-    def addresses(self) -> NDArray[np.int64]:
-        """Where each column begins, in the order of the fields: one array until the next growth."""
-        if self._addresses is None:
-            places = [column.ctypes.data for column in self._columns.values()]
-            self._addresses = np.array(places, np.int64)
-        return self._addresses
+        return {name: column[: self.lanes] for name, column in self.by_name.items()}
 
     def _grow(self, capacity: int) -> None:
         """Move to larger columns, one after the other: at most one is there twice."""
         used = self.lanes
-        for name, old in self._columns.items():
+        for name, old in self.by_name.items():
             wide = _aligned(capacity, old.dtype)
             wide[:used] = old[:used]
-            self._columns[name] = wide
-        self.capacity, self._addresses = capacity, None
+            self.by_name[name] = wide
+        self.capacity = capacity
 
 
 def _aligned(count: int, kind: np.dtype[Any]) -> Column:
@@ -143,6 +136,14 @@ def _aligned(count: int, kind: np.dtype[Any]) -> Column:
     room = np.empty(count * kind.itemsize + ALIGN, np.uint8)
     begin = -room.ctypes.data % ALIGN
     return room[begin : begin + count * kind.itemsize].view(kind)
+
+
+def _on_a_line(column: Column) -> Column:
+    if column.ctypes.data % ALIGN == 0:
+        return column
+    moved = _aligned(len(column), column.dtype)
+    moved[:] = column
+    return moved
 
 
 def _misfit(wanted: Mapping[str, Column], given: Mapping[str, Column], count: int) -> str:
@@ -160,6 +161,4 @@ def _misfit(wanted: Mapping[str, Column], given: Mapping[str, Column], count: in
             return f"the field '{name}' is {column.dtype}, and its kernel wants {kind}"
         if column.ndim != 1 or column.strides != (kind.itemsize,) or not column.flags.writeable:
             return f"the field '{name}' is not one contiguous, writable column"
-        if column.ctypes.data % ALIGN:
-            return f"the field '{name}' does not begin on a {ALIGN}-byte line"
     return ""

@@ -1,6 +1,7 @@
 """Slots: which row of a fleet is which twin.
 
-Owns    the map id → row, the text of every id, and which rows are free.
+Owns    the map id → row, and the text of every id. Rows have no gaps: those behind an id that
+        leaves move up, as in a list.
 Never   holds a twin's numbers (kernels/rows.py), and never takes one id for another.
 
 An open-addressing table of rows with linear probing, at most half full. An id is found by a 64-bit
@@ -15,7 +16,6 @@ how they came; a Python dict of them takes 126.
 withstand someone who makes ids in order to slow the table down: a fleet's ids are its owner's.
 """
 
-import heapq
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Self
@@ -39,27 +39,25 @@ PAD = bytes(8)  # behind a text, so that its last word can be read whole
 class Slots:
     """The ids of a fleet and their rows.
 
-    A new id gets the lowest free row. `top` is one past the highest row ever given: how many rows
-    the columns must have.
+    A new id gets the next row.
 
     >>> slots = Slots()
     >>> slots.add(["pump-1", "pump-2", "pump-1"]).tolist()
     [0, 1, 0]
-    >>> slots.find("pump-2"), slots.discard("pump-1"), slots.add(["fan-7"]).tolist()
-    (1, 0, [0])
+    >>> slots.discard(["pump-1"]).tolist(), slots.find("pump-2"), slots.add(["fan-7"]).tolist()
+    ([0], 0, [1])
     >>> list(slots), slots.find_many(["fan-7", "pump-1"]).tolist()
-    (['fan-7', 'pump-2'], [0, -1])
+    (['pump-2', 'fan-7'], [1, -1])
     """
 
     def __init__(self) -> None:
         self._table = np.full(32, EMPTY, np.int32)
         self._hash = np.zeros(16, np.uint64)
         self._start = np.zeros(16, np.int64)
-        self._length = np.zeros(16, np.int32)  # 0: the row is free
+        self._length = np.zeros(16, np.int32)
         self._text = bytearray(PAD)
         self._waste = 0  # bytes of text that belong to no id
-        self._free: list[int] = []  # a heap
-        self.top = 0
+        self._count = 0
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Self:
@@ -68,20 +66,19 @@ class Slots:
         length = np.asarray(arrays["length"], np.int32)
         slots._text = bytearray(np.asarray(arrays["text"], np.uint8).data) + PAD
         slots._reserve(len(length))
-        slots.top = len(length)
-        slots._length[: slots.top] = length
-        slots._start[: slots.top] = np.cumsum(length, dtype=np.int64) - length
-        slots._free = np.flatnonzero(length == 0).tolist()
-        rows = np.flatnonzero(length)
+        rows = np.arange(len(length))
+        slots._count = len(rows)
+        slots._length[rows] = length
+        slots._start[rows] = np.cumsum(length, dtype=np.int64) - length
         slots._hash[rows] = _hashes(slots._text, slots._start[rows], slots._length[rows])
         slots._place(rows)
         return slots
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What a snapshot keeps: `text`, all ids in row order; `length` (top,) bytes, 0 = free."""
+        """What a snapshot keeps: `text`, all ids in row order; `length` (rows,) bytes of each."""
         self._compact()
         text = np.frombuffer(bytes(self._text[: -len(PAD)]), np.uint8)
-        return {"text": text, "length": self._length[: self.top].copy()}
+        return {"text": text, "length": self._length[: self._count].copy()}
 
     @property
     def nbytes(self) -> int:
@@ -90,17 +87,17 @@ class Slots:
         return sum(column.nbytes for column in columns) + self._text.__sizeof__()
 
     def __len__(self) -> int:
-        return self.top - len(self._free)
+        return self._count
 
     def __iter__(self) -> Iterator[str]:
         """All ids, in the order of their rows."""
-        return (self.name(int(row)) for row in np.flatnonzero(self._length[: self.top]))
+        return map(self.name, range(self._count))
 
     def __contains__(self, name: str) -> bool:
         return self._locate(_encoded(name)) is not None
 
     def name(self, row: int) -> str:
-        """The id of a row, '' of a free one."""
+        """The id of a row."""
         return self._raw(row).decode("utf-8", "surrogatepass")
 
     def find(self, name: str) -> int:
@@ -120,7 +117,7 @@ class Slots:
         return rows
 
     def add(self, names: Sequence[str]) -> Places:
-        """The rows of many ids: (N,); an id that is new gets the lowest free row.
+        """The rows of many ids: (N,); an id that is new gets the next row.
 
         Raises Invalid `slots.id` for an id that is no text or is empty; then none is added.
         """
@@ -138,19 +135,25 @@ class Slots:
             rows[begin : begin + BLOCK] = found
         return rows
 
-    def discard(self, name: str) -> int:
-        """Forget an id and say which row it had; the next new id gets it. Raises as `find`."""
-        place = self._locate(_encoded(name))
-        if place is None:
-            raise self._unknown(name)
-        row = self._table.item(place)
-        self._vacate(place)
-        self._waste += int(self._length[row])
-        self._length[row] = 0
-        heapq.heappush(self._free, row)
+    def discard(self, names: Sequence[str]) -> Places:
+        """Forget ids, and say which rows they had: (N,). Those behind them have moved up.
+
+        Raises as `find`; then none is forgotten.
+        """
+        rows = self.find_many(names)
+        if (rows < 0).any():
+            raise self._unknown(names[int(np.argmax(rows < 0))])
+        stays = np.ones(self._count, np.bool_)
+        stays[rows] = False
+        self._waste += int(self._length[: self._count][~stays].sum())
+        self._count, before = int(stays.sum()), self._count
+        for column in (self._hash, self._start, self._length):
+            column[: self._count] = column[:before][stays]
+        self._table[:] = EMPTY
+        self._place(np.arange(self._count))
         if self._waste > WASTE + len(self._text) // 2:
             self._compact()
-        return row
+        return rows
 
     def _raw(self, row: int) -> bytearray:
         start = self._start.item(row)
@@ -187,14 +190,9 @@ class Slots:
 
     def _insert(self, names: list[str]) -> Places:
         """Rows for ids that are all new and all different."""
-        reused = min(len(names), len(self._free))
-        rows = np.array(
-            [heapq.heappop(self._free) for _ in range(reused)]
-            + list(range(self.top, self.top + len(names) - reused)),
-            np.int64,
-        )
-        self.top += len(names) - reused
-        self._reserve(self.top)
+        rows = np.arange(self._count, self._count + len(names))
+        self._count += len(names)
+        self._reserve(self._count)
         text, start, length = _texts(names)
         self._start[rows], self._length[rows] = start + len(self._text) - len(PAD), length
         self._hash[rows] = _hashes(text, start, length)
@@ -218,7 +216,7 @@ class Slots:
         """
         if 2 * len(self) > len(self._table):
             self._table = np.full(1 << (2 * len(self) - 1).bit_length(), EMPTY, np.int32)
-            rows = np.flatnonzero(self._length[: self.top])
+            rows = np.arange(self._count)
         mask = len(self._table) - 1
         place = (self._hash[rows] & np.uint64(mask)).astype(np.int64)
         while rows.size:
@@ -227,26 +225,13 @@ class Slots:
             lost = self._table[place] != rows
             rows, place = rows[lost], (place[lost] + 1) & mask
 
-    def _vacate(self, hole: int) -> None:
-        """Empty a place, and draw up those behind it that would no longer be found."""
-        mask = len(self._table) - 1
-        place = (hole + 1) & mask
-        while (row := self._table.item(place)) != EMPTY:
-            home = self._hash.item(row) & mask
-            if (place - home) & mask >= (place - hole) & mask:
-                self._table[hole] = row
-                hole = place
-            place = (place + 1) & mask
-        self._table[hole] = EMPTY
-
     def _compact(self) -> None:
-        """Let go of discarded text, and put what stays into row order."""
-        length = self._length[: self.top]
-        start = np.cumsum(length, dtype=np.int64) - length
-        if self._waste or ((self._start[: self.top] != start) & (length > 0)).any():
-            self._text = bytearray().join(self._raw(row) for row in range(self.top)) + PAD
-        self._start[: self.top] = start
-        self._waste = 0
+        """Let go of discarded text."""
+        if self._waste:
+            length = self._length[: self._count]
+            self._text = bytearray().join(map(self._raw, range(self._count))) + PAD
+            self._start[: self._count] = np.cumsum(length, dtype=np.int64) - length
+            self._waste = 0
 
     def _unknown(self, name: str) -> NotFound:
         near = get_close_matches(name, self._alike(_encoded(name)), n=3)
@@ -258,7 +243,7 @@ class Slots:
 
     def _alike(self, text: bytes) -> list[str]:
         """The 32 ids that share most letters, place by place, of the first 24 bytes."""
-        rows = np.flatnonzero(self._length[: self.top])
+        rows = np.arange(self._count)
         shared = np.zeros(len(rows), np.int64)
         for at in range(0, min(len(text), 24), 8):
             wanted = np.frombuffer(text[at : at + 8].ljust(8, b"\0"), np.uint64)

@@ -125,6 +125,16 @@ def load(path: Path, *, verify: bool = True) -> tuple[Arrays, Book]:
     return arrays, head["book"]
 
 
+def stamp(path: Path) -> str:
+    """What tells one snapshot from any other: its first line, with the checksum of its head, which
+    holds that of every column."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(LINE).decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     file = os.open(folder, os.O_RDONLY)

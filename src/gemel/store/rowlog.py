@@ -1,10 +1,10 @@
 """The row log: what changed in a fleet since its last snapshot, one append an acknowledged change.
 
 Owns    one file: rows of columns as they became, in order; a torn end is cut off, damage is said.
-Never   is needed for long: the next snapshot holds all of it, and the log is cleared.
+Never   is needed for long: the next snapshot holds all of it, and the log is taken away.
 
     gemel rows LENGTH CRC32             29 bytes; both in hex, of the head that follows
-    {"format": 1, "fields": [[name, type], …]}
+    {"format": 1, "follows": …, "fields": [[name, type], …]}
     ROWS crc32 length record record …   one append; length u64, the checksum covers it and the rest
     record: sequence i64, rows n u32, note m u32, note (m bytes of JSON), rows (n,) u32,
             then every field's values (n,)
@@ -15,6 +15,7 @@ damage, and to go on without it would lose what was acknowledged. Only damage to
 frame cannot be told from a torn end.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -49,7 +50,11 @@ class RowLog:
     """The row log of one fleet; one writer.
 
     fields: name → type of every column that is kept; a log of other fields is refused with Conflict
-    `rowlog.fields`. Opening cuts a torn end off; damage is Invalid `rowlog.damaged`.
+    `rowlog.fields`. follows: the stamp of the snapshot that it goes on from; what follows another
+    is no change of ours. Damage is Invalid `rowlog.damaged`.
+
+    Opening only reads, and disturbs nobody. `hold`, or the first append, makes this the writer,
+    begins the log anew where that follows another snapshot, and cuts a torn end off.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -61,25 +66,19 @@ class RowLog:
     (8, [0.0, 0.5])
     """
 
-    def __init__(self, path: Path, fields: Mapping[str, DTypeLike]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, fields: Mapping[str, DTypeLike], follows: str = "") -> None:
+        self.path, self.follows = Path(path), follows
         self._fields = {name: np.dtype(kind) for name, kind in fields.items()}
-        self._closed = False
+        self._file, self._writer = -1, 0  # who writes, by its process
         try:
             if not self.path.exists():
                 self._begin()
-            self._file = os.open(self.path, os.O_RDWR)
+            self._open()
         except OSError as problem:
             raise self._unwritable(problem) from problem
-        try:
-            self._start = self._end = self._check_head()
-            for frame in self._frames():
-                self._end += _FRAME.size + len(frame)
-            if self._size() > self._end:
-                self._cut(self._end)
-        except BaseException:
-            self.close()
-            raise
+
+    def __del__(self) -> None:
+        self.close()
 
     def record(
         self,
@@ -104,9 +103,10 @@ class RowLog:
         """Make changes durable, all of them or none: once this returns, they are on the disk.
 
         Several at once share one fsync. A disk that refuses is Unavailable `rowlog.unwritable`,
-        and closes the log: what then lies in the file is not known.
+        and closes the log: what then lies in the file is not known. Raises Conflict `rowlog.busy`
+        when somebody else writes it.
         """
-        if self._closed:
+        if self._file < 0:
             raise self._unwritable("it is closed")
         if not records:
             return
@@ -114,6 +114,7 @@ class RowLog:
         size = struct.pack("<Q", len(payload))
         frame = _FRAME.pack(MARK, zlib.crc32(payload, zlib.crc32(size)), len(payload)) + payload
         try:
+            self.hold()
             done = 0
             while done < len(frame):
                 done += os.pwrite(self._file, memoryview(frame)[done:], self._end + done)
@@ -124,6 +125,32 @@ class RowLog:
             self.close()
             raise self._unwritable(problem) from problem
         self._end += len(frame)
+
+    def hold(self) -> None:
+        """Be the one who appends, until the log is closed.
+
+        Raises Conflict `rowlog.busy` when somebody else is, or has appended since it was opened.
+        """
+        if self._writer == os.getpid():
+            if not os.path.exists(self.path) or not os.path.samefile(self.path, self._file):
+                raise self._busy()
+            return
+        if self._writer:
+            raise self._busy()  # a forked child, which shares its parent's lock
+        if not self._ours:
+            self._begin()
+            self._open()
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._busy() from None
+        if self._frame(self._end) is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            raise self._busy()
+        if self._size() > self._end:
+            os.ftruncate(self._file, self._end)
+            os.fsync(self._file)
+        self._writer = os.getpid()
 
     def replay(
         self,
@@ -155,28 +182,19 @@ class RowLog:
                 last = max(last, sequence)
         return last
 
-    def clear(self) -> None:
-        """Forget all changes: a snapshot that is durable holds them."""
-        if self._closed:
-            raise self._unwritable("it is closed")
-        try:
-            self._cut(self._start)
-        except OSError as problem:
-            self.close()
-            raise self._unwritable(problem) from problem
-
     def close(self) -> None:
         """Let go of the file."""
-        if not self._closed:
+        if self._file >= 0:
             os.close(self._file)
-        self._closed = True
+        self._file = -1
 
     def _begin(self) -> None:
         """A log without a change, whole or not there."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f".{self.path.name}.partial")
         fields = [[name, kind.str] for name, kind in self._fields.items()]
-        head = json.dumps({"format": FORMAT, "fields": fields}, separators=(",", ":")).encode()
+        told = {"format": FORMAT, "follows": self.follows, "fields": fields}
+        head = json.dumps(told, separators=(",", ":")).encode()
         with partial.open("wb") as file:
             file.write(_line(head) + head)
             file.flush()
@@ -184,17 +202,30 @@ class RowLog:
         partial.rename(self.path)
         sync_folder(self.path.parent)
 
-    def _check_head(self) -> int:
-        """Where the frames start."""
+    def _open(self) -> None:
+        """Find where the frames start, and where the whole ones end."""
+        self.close()
+        writable = os.access(self.path, os.W_OK)
+        self._file = os.open(self.path, os.O_RDWR if writable else os.O_RDONLY)
+        try:
+            self._check_head()
+            for frame in self._frames():
+                self._end += _FRAME.size + len(frame)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_head(self) -> None:
         first = self._read(LINE, 0)
         found = _FIRST.fullmatch(first)
         head = self._read(int(found[1], 16) if found else 0, LINE)
         if not found or _line(head) != first:
             raise self._damaged("its head does not fit its checksum")
+        self._start = self._end = LINE + len(head)
         said = json.loads(head)
-        if said["format"] > FORMAT or dict(said["fields"]) != {
-            name: kind.str for name, kind in self._fields.items()
-        }:
+        self._ours = said.get("follows", "") == self.follows
+        kinds = {name: kind.str for name, kind in self._fields.items()}
+        if self._ours and (said["format"] > FORMAT or dict(said["fields"]) != kinds):
             raise Conflict(
                 "rowlog.fields",
                 "the log was written for other fields, or by a newer Gemel",
@@ -202,10 +233,11 @@ class RowLog:
                 mend="open it with the kernel and version that wrote it, or take it away and "
                 "go on from the snapshot",
             )
-        return LINE + len(head)
 
     def _frames(self) -> Iterator[bytes]:
         """The payload of every whole frame, in order."""
+        if not self._ours:
+            return
         at = self._start
         while (payload := self._frame(at)) is not None:
             yield payload
@@ -239,11 +271,6 @@ class RowLog:
     def _size(self) -> int:
         return os.fstat(self._file).st_size
 
-    def _cut(self, size: int) -> None:
-        os.ftruncate(self._file, size)
-        os.fsync(self._file)
-        self._end = size
-
     def _write(self, column: NDArray[Any], rows: NDArray[np.uint32], values: Any) -> None:
         if rows.size and rows.max() >= len(column):
             raise Conflict(
@@ -260,6 +287,14 @@ class RowLog:
             what,
             where=str(self.path),
             mend="take the log away and rebuild what followed the snapshot from the journal",
+        )
+
+    def _busy(self) -> Conflict:
+        return Conflict(
+            "rowlog.busy",
+            "somebody else has gone on with this log",
+            where=str(self.path),
+            mend="let one process write it; load the fleet again to go on from where it stands",
         )
 
     def _unwritable(self, problem: object) -> Unavailable:
