@@ -289,11 +289,12 @@ def test_what_is_no_number_is_as_if_it_were_not_given(name: str, none: Any) -> N
     ticked.tick(4 * MINUTE, short | {name: [none, *values[name][1:]]})
     without.tick(4 * MINUTE, values | {name: np.array([np.nan, *values[name][1:]])})
     assert bits(ticked) == bits(without)
-    ticked.tick(5 * MINUTE, short | {name: none})
-    without.tick(5 * MINUTE, short)
+    for minute, gone in ((5, none), (6, np.ma.masked_array([9e9] * 3, mask=True))):
+        ticked.tick(minute * MINUTE, short | {name: gone})
+        without.tick(minute * MINUTE, short)
     assert bits(ticked) == bits(without)
-    ticked.update("oven-1", 6 * MINUTE, pick(short, 1) | {name: none})
-    without.update("oven-1", 6 * MINUTE, pick(short, 1))
+    ticked.update("oven-1", 7 * MINUTE, pick(short, 1) | {name: none})
+    without.update("oven-1", 7 * MINUTE, pick(short, 1))
     assert bits(ticked) == bits(without)
 
 
@@ -440,6 +441,14 @@ REFUSED: dict[str, tuple[str, Callable[[Fleet], object]]] = {
     "an unknown reading of all": ("fleet.signal", lambda f: f.tick(T10[0], READ | {"no": 1.0})),
     "a parameter as a reading": ("fleet.signal", lambda f: f.tick(T10[0], READ | {"heat": 1.0})),
     "a text": ("fleet.number", lambda f: f.update("oven-1", T10[0], READ | {"glow": "hot"})),
+    "a number as a text": (
+        "fleet.number",
+        lambda f: f.update("oven-1", 9, READ | {"glow": "3"}),
+    ),
+    "numbers as texts": ("fleet.number", lambda f: f.tick(9, {"glow": ["3", None, 1.0]})),
+    "by name": ("fleet.number", lambda f: f.tick(9, {"glow": {"oven-1": 1.0}})),
+    "a number without end": ("fleet.number", lambda f: f.update("oven-1", 9, {"glow": 10**400})),
+    "numbers without end": ("fleet.number", lambda f: f.tick(9, {"glow": [10**400, 1, 1]})),
     "a text of all": ("fleet.number", lambda f: f.tick(T10[0], READ | {"glow": "hot"})),
     "readings of four": ("fleet.shape", lambda f: f.tick(T10[0], READ | {"glow": [1.0] * 4})),
     "seconds": ("time.unreadable", lambda f: f.tick(3.5, READ)),

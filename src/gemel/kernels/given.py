@@ -28,21 +28,25 @@ def there(values: Any) -> Any:
 def number(name: str, value: Any) -> float:
     """One number, NaN for None. Raises Invalid `fleet.number`."""
     try:
-        return float("nan") if value is None else float(value)
-    except (TypeError, ValueError):
-        raise _no_number(name, value) from None
+        if not isinstance(value, str):
+            return float("nan") if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise _no_number(name, value)
 
 
 def numbers(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> NDArray[Any]:
-    """An array of numbers, NaN for None, of one of some shapes.
+    """An array of numbers, NaN for None and for what is masked, of one of some shapes.
 
     Raises Invalid `fleet.number`, `fleet.shape`.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        value = np.ma.filled(value.astype(np.float64), np.nan)
     array = np.asarray(value)
-    if array.dtype.kind == "O":
+    if array.dtype.kind == "O" and not any(isinstance(item, str) for item in array.flat):
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise _no_number(name, value) from None
     if array.dtype.kind not in "fiub":
         raise _no_number(name, value)
@@ -74,5 +78,6 @@ def _no_number(name: str, value: object) -> Invalid:
         "fleet.number",
         f"'{name}' is given what is no number: {value!r:.40}",
         where="values",
-        mend="give numbers, and NaN or None where there is none",
+        mend="give numbers, NaN or None where there is none; of all assets in the order of "
+        "list(fleet): [values[name] for name in fleet]",
     )
