@@ -98,7 +98,7 @@ class Roster:
         names, before = listed(ids), len(self)
         found = self.slots.add(names)
         count = len(self)
-        if len(np.unique(found)) < len(names):
+        if (np.diff(np.sort(found)) == 0).any():
             self.slots.discard([self.slots.name(row) for row in range(before, count)])
             raise _twice(names)
         self.changes.tell("add", names)
