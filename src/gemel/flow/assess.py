@@ -29,15 +29,14 @@ LIKELY = 0.3  # share of paths that must reach a limit before it is a finding
 def assess(plan: Plan, fleet: Fleet, memory: Memory, instant: int, outcome: Outcome) -> None:
     """Follow the statistics of one frame, open and close findings, tell history."""
     held = memory.fleets[fleet.binding.name]
-    held.bias, statistic = anomaly.follow_bias(held.bias, held.estimate)
-    held.nis = anomaly.follow_nis(held.nis, held.estimate)
+    statistic = anomaly.statistic(held.bias)
     held.health = health(fleet.kernel, held.estimate, held.u, held.p)
     _anomalies(fleet, memory, held, instant, statistic, outcome)
     _limits(fleet, memory, held, instant, outcome)
     _foresee(plan, fleet, memory, held, instant, outcome)
     keep = int(fleet.binding.keep * SECOND)
     if not keep or instant % keep < fleet.grid.every:
-        outcome.estimates.append(_told(fleet, held))
+        outcome.estimates.append(told(fleet, held))
 
 
 def _anomalies(
@@ -123,8 +122,8 @@ def _foresee(
         max((rul["reached"] for rul in held.rul.get(twin, [])), default=0.0) for twin in fleet.twins
     ]
     noticed = {f.twin for f in memory.findings.open.values() if f.binding == binding.name}
-    told = np.array([twin in noticed for twin in fleet.twins])
-    sick = (worst < SICK) | (np.array(sight) > IN_SIGHT) | told
+    open_ = np.array([twin in noticed for twin in fleet.twins])
+    sick = (worst < SICK) | (np.array(sight) > IN_SIGHT) | open_
     every = np.where(sick, 1, HEALTHY) * int(binding.foresee_every * SECOND)
     due = np.flatnonzero(held.ready & ~held.stale & (instant - held.foreseen_at >= every))
     if len(due) == 0:
@@ -231,7 +230,7 @@ def _inputs(fleet: Fleet, held: FleetMemory, row: int) -> dict[str, float]:
     return dict(zip(fleet.kernel.layout.inputs, held.u[row].tolist(), strict=True))
 
 
-def _told(fleet: Fleet, held: FleetMemory) -> Told:
+def told(fleet: Fleet, held: FleetMemory) -> Told:
     """States, foreseen readings and health of the rows that are running."""
     rows = np.flatnonzero(held.ready)
     estimate, layout = held.estimate, fleet.kernel.layout

@@ -123,6 +123,7 @@ def compile_plan(plant: PlantFile, folder: Path) -> Plan:
         np.array([d.stuck for d in declared]),
         int(plant.lateness * SECOND),
         int(plant.skew * SECOND),
+        int(plant.rerun * SECOND),
     )
     fleets = {b.name: _fleet(plant, b, index, folder) for b in plant.bindings.values()}
     for policy in plant.policies:
@@ -133,7 +134,14 @@ def compile_plan(plant: PlantFile, folder: Path) -> Plan:
 def _identity(plant: PlantFile, fleets: dict[str, Fleet]) -> str:
     """The hash of a plant file but for sources, clock and triggers: those change no tick."""
     bindings = [replace(b, kernel="", parameters="") for b in plant.bindings.values()]
-    parts: list[Any] = [plant.seed, plant.lateness, plant.skew, plant.interfaces, plant.twins]
+    parts: list[Any] = [
+        plant.seed,
+        plant.lateness,
+        plant.rerun,
+        plant.skew,
+        plant.interfaces,
+        plant.twins,
+    ]
     text = repr([*parts, bindings, plant.policies, plant.value]).encode()
     for fleet in fleets.values():
         text += fleet.start_parameters.tobytes() + fleet.start_cov.tobytes()

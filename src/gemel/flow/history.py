@@ -13,7 +13,6 @@ from gemel.flow.fleet import Fleet, Plan
 from gemel.insight.lifecycle import History
 from gemel.intake import align
 from gemel.labels import Labels
-from gemel.records import Judged
 from gemel.store.lake import Lake
 
 
@@ -31,19 +30,11 @@ def histories(
         good_only=True,
     )
     twin, signal = (Labels.of(table[name].to_pylist()) for name in ("twin", "signal"))
-    judged = Judged(
-        "lake",
-        end,
-        twin,
-        signal,
-        table["instant"].to_numpy(),
-        table["value"].to_numpy(),
-        plan.rules.slots(twin, signal),
-        *(np.zeros(len(twin), np.int8) for _ in ("quality", "reason", "fate")),
-    )
+    instant, value = table["instant"].to_numpy(), table["value"].to_numpy()
+    samples = align.Samples(plan.rules.slots(twin, signal), instant, value)
     grid = replace(fleet.grid, every=int(every * SECOND))
     memory = align.GridMemory.blank(grid)
-    align.feed(grid, memory, judged)
+    align.feed(grid, memory, samples)
     return _split(fleet, grid, memory)
 
 

@@ -17,7 +17,7 @@ from gemel.flow.fleet import Fleet, Plan
 from gemel.insight.findings import FindingMemory
 from gemel.insight.usual import UsualDay
 from gemel.insight.value import ValueMemory
-from gemel.intake.align import GridMemory
+from gemel.intake.align import GridMemory, Samples
 from gemel.intake.quality import QualityMemory
 from gemel.intake.seen import Seen
 from gemel.kernels.estimate import blank
@@ -27,12 +27,40 @@ from gemel.records import (
     Estimate,
     Finding,
     Floats,
+    Instants,
     Invocation,
     Proposal,
 )
 
+_CHECKED = ("bias", "nis", "held", "held_at")
 _SEEN = ("slot", "instant", "value")
 _ESTIMATE = ("instant", "mean", "cov", "foreseen", "innovation", "innovation_var", "mask", "nis")
+
+
+@dataclass
+class Checkpoint:
+    """What a fleet believed after the frame at `instant`: where a re-run may begin."""
+
+    instant: int
+    estimate: Estimate
+    bias: Floats
+    nis: Floats
+    held: Floats
+    held_at: Instants
+
+
+@dataclass
+class Past:
+    """What a re-run of late data needs: checkpoints, the oldest first; ends of the frames since.
+
+    floor (A,): the grid's closed instant at the last repair or promotion; no row goes back there
+    late: rows (M,) and ends (M,) of samples whose instants were closed, until they are run
+    """
+
+    checkpoints: list[Checkpoint]
+    floor: Instants
+    ends: list[int] = field(default_factory=list)
+    late: list[tuple[NDArray[np.int64], Instants]] = field(default_factory=list)
 
 
 @dataclass
@@ -56,8 +84,20 @@ class FleetMemory:
     nis: Floats
     foreseen_at: NDArray[np.int64]
     usual: UsualDay
+    past: Past
     health: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     rul: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def checkpoint(self, instant: int) -> Checkpoint:
+        """The belief as it stands."""
+        grid = self.grid
+        return Checkpoint(
+            instant, self.estimate, self.bias, self.nis, grid.held.copy(), grid.held_at.copy()
+        )
+
+    def settle(self, row: int) -> None:
+        """A row's belief was set by hand: no re-run undoes that."""
+        self.past.floor[row] = self.grid.closed
 
 
 @dataclass
@@ -73,6 +113,7 @@ class Memory:
     value: ValueMemory
     books: dict[str, dict[str, int]]
     positions: dict[str, str]
+    recent: list[Samples] = field(default_factory=list)
 
     def count(self, source: str, fate: str, number: int = 1) -> None:
         """Enter `number` samples in a source's book."""
@@ -98,7 +139,7 @@ def begin(plan: Plan) -> Memory:
 
 def _fleet(fleet: Fleet) -> FleetMemory:
     count, layout = len(fleet.twins), fleet.kernel.layout
-    return FleetMemory(
+    memory = FleetMemory(
         blank(type(fleet.kernel), count),
         GridMemory.blank(fleet.grid),
         fleet.start_parameters.copy(),
@@ -111,7 +152,10 @@ def _fleet(fleet: Fleet) -> FleetMemory:
         np.ones(count),
         np.zeros(count, np.int64),
         UsualDay.blank(count, len(layout.inputs)),
+        Past([], np.full(count, -1)),
     )
+    memory.past.checkpoints.append(memory.checkpoint(0))
+    return memory
 
 
 def digest(memory: Memory, changes: list[dict[str, Any]]) -> str:
@@ -153,6 +197,9 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
     for k, seen in enumerate(quality.seen.values()):
         for part, column in zip(_SEEN, seen.samples(), strict=True):
             arrays[f"seen.{k}.{part}"] = column
+    for part in _SEEN:
+        parts = [getattr(samples, part) for samples in memory.recent]
+        arrays[f"recent.{part}"] = np.concatenate(parts) if parts else np.zeros(0)
     for name, fleet in memory.fleets.items():
         arrays |= {f"{name}.estimate.{k}": getattr(fleet.estimate, k) for k in _ESTIMATE}
         for key in ("p", "p_cov", "u", "ready", "stale", "bias", "nis", "foreseen_at"):
@@ -161,6 +208,10 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays[f"{name}.usual"], arrays[f"{name}.usual_seen"] = fleet.usual.mean, fleet.usual.seen
         for end, (values, instants) in fleet.grid.open.items():
             arrays[f"{name}.open.{end}"], arrays[f"{name}.open_at.{end}"] = values, instants
+        for k, check in enumerate(fleet.past.checkpoints):
+            arrays |= {f"{name}.past.{k}.{e}": getattr(check.estimate, e) for e in _ESTIMATE}
+            arrays |= {f"{name}.past.{k}.{e}": getattr(check, e) for e in _CHECKED}
+        arrays[f"{name}.floor"] = fleet.past.floor
         for mode, (index, std) in fleet.health.items():
             arrays[f"{name}.health.{mode}"], arrays[f"{name}.health_std.{mode}"] = index, std
         book["fleets"][name] = {
@@ -169,6 +220,9 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
             "versions": fleet.versions,
             "rul": fleet.rul,
             "open": [int(end) for end in fleet.grid.open],
+            "closed": int(fleet.grid.closed),
+            "past": [check.instant for check in fleet.past.checkpoints],
+            "ends": fleet.past.ends,
             "modes": list(fleet.health),
         }
     return arrays, book
@@ -196,6 +250,11 @@ def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
         slot, instant, value = (arrays[f"seen.{k}.{part}"] for part in _SEEN)
         there = moved[slot] >= 0
         quality.seen[source] = Seen.of(len(old), moved[slot][there], instant[there], value[there])
+    slot, instant, value = (arrays[f"recent.{part}"] for part in _SEEN)
+    slot = moved[slot.astype(np.int64)]
+    there = slot >= 0
+    if there.any():
+        memory.recent = [Samples(slot[there], instant[there].astype(np.int64), value[there])]
     memory.findings.open = {key: Finding(**f) for key, f in book["findings"].items()}
     memory.findings.count = book["finding_count"]
     control = book["control"]
@@ -254,6 +313,16 @@ def _unpack_fleet(
     held.open = {
         end: (pick(none, f"open.{end}"), pick(never, f"open_at.{end}")) for end in told["open"]
     }
+    held.closed = told["closed"]
+    own = fleet.past.checkpoints[0]
+    checkpoints = []
+    for k, instant in enumerate(told["past"]):
+        believed = Estimate(
+            **{e: pick(getattr(own.estimate, e), f"past.{k}.{e}") for e in _ESTIMATE}
+        )
+        others = {e: pick(getattr(own, e), f"past.{k}.{e}") for e in _CHECKED}
+        checkpoints.append(Checkpoint(instant, believed, **others))
+    fleet.past = Past(checkpoints, pick(fleet.past.floor, "floor"), list(told["ends"]))
     well, sure = np.ones(len(rows)), np.zeros(len(rows))
     fleet.health = {
         mode: (pick(well, f"health.{mode}"), pick(sure, f"health_std.{mode}"))

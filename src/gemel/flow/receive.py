@@ -68,8 +68,13 @@ def _samples(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judg
                 "value": repr(float(judged.value[k])),
             }
         )
+    samples = align.Samples.good(judged)
+    if plan.rules.rerun:
+        memory.recent.append(samples)
     for name, fleet in plan.fleets.items():
-        align.feed(fleet.grid, memory.fleets[name].grid, judged)
+        late, ends = align.feed(fleet.grid, memory.fleets[name].grid, samples)
+        if len(late):
+            memory.fleets[name].past.late.append((late, ends))
     outcome.judged.append(judged)
     return judged
 
@@ -181,6 +186,7 @@ def _maintenance(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> 
         if body["twin"] in fleet.row and body.get("binding", name) == name:
             _reset(fleet.kernel.layout.states, memory.fleets[name], fleet.row[body["twin"]], body)
             memory.fleets[name].p_cov[fleet.row[body["twin"]]] = fleet.prior_cov
+            memory.fleets[name].settle(fleet.row[body["twin"]])
             memory.fleets[name].rul.pop(body["twin"], None)
     closed = close_twin(memory.findings, body["twin"], body.get("binding"), entry.received_at)
     outcome.findings += [f.as_record() for f in closed]
@@ -219,6 +225,7 @@ def _promotion(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> No
     held.versions[row] = body["version"]
     _doubt(fleet.kernel.layout.states, held, row)
     held.bias[row], held.nis[row] = 0.0, 1.0
+    held.settle(row)
     _event_told(entry, "promotion", body, outcome)
 
 

@@ -7,9 +7,8 @@ Never   does I/O, reads a clock, or keeps anything but the memory it is given: t
 
     entry ─► receive ─► align ─► estimate ─► assess ─► propose ─► settle
              (judge)    frames    Kalman      findings   on copies   expiry, confirmation
+                └─ late ─► rerun: the span it belongs to, once more, from a checkpoint
 """
-
-import numpy as np
 
 from gemel.flow.assess import assess
 from gemel.flow.fleet import Fleet, Plan
@@ -17,9 +16,9 @@ from gemel.flow.memory import Memory, digest
 from gemel.flow.outcome import Outcome
 from gemel.flow.propose import propose
 from gemel.flow.receive import receive
+from gemel.flow.rerun import move, remember, rerun
 from gemel.flow.settle import settle
 from gemel.intake import align
-from gemel.kernels import estimate
 from gemel.records import Entry, Frame
 
 
@@ -32,8 +31,9 @@ def tick(plan: Plan, memory: Memory, entries: list[Entry]) -> Outcome:
     outcome = Outcome(sequence_from=memory.sequence + 1)
     for entry in entries:
         judged = receive(plan, memory, entry, outcome)
+        rerun(plan, memory, outcome)
         for fleet, frame in _closed(plan, memory):
-            _update(fleet, memory, frame)
+            _update(plan, fleet, memory, frame)
             assess(plan, fleet, memory, frame.instant, outcome)
             propose(plan, fleet, memory, frame.instant, outcome)
         settle(plan, memory, judged, outcome)
@@ -54,24 +54,10 @@ def _closed(plan: Plan, memory: Memory) -> list[tuple[Fleet, Frame]]:
     return sorted(frames, key=lambda pair: pair[1].instant)
 
 
-def _update(fleet: Fleet, memory: Memory, frame: Frame) -> None:
+def _update(plan: Plan, fleet: Fleet, memory: Memory, frame: Frame) -> None:
     """Predict and correct every row of one fleet."""
     held = memory.fleets[fleet.binding.name]
-    inputs = fleet.grid.inputs
-    max_age = np.array([signal.max_age for signal in fleet.kernel.layout.inputs.values()])
-    held.u = frame.value[:, :inputs]
-    held.ready = np.all(frame.mask[:, :inputs], axis=1, keepdims=True)[:, 0]
-    held.stale = np.any(frame.age[:, :inputs] > max_age, axis=1, keepdims=True)[:, 0]
-    held.estimate = estimate.update(
-        fleet.kernel,
-        held.estimate,
-        frame.instant,
-        held.u,
-        held.ready,
-        held.stale,
-        frame.value[:, inputs:],
-        frame.mask[:, inputs:],
-        held.p,
-    )
+    move(fleet, held, frame)
     fresh = held.ready & ~held.stale
     held.usual.learn(frame.instant, held.u, fresh, fleet.binding.every)
+    remember(held, frame.instant, plan.rules.rerun, memory.quality.watermark)

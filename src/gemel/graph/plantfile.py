@@ -127,6 +127,7 @@ class PlantFile:
     name: str
     seed: int
     lateness: float
+    rerun: float
     skew: float
     clock: dict[str, Any]
     interfaces: dict[str, Interface]
@@ -174,7 +175,9 @@ def _name(item: dict[str, Any]) -> Any:
 def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
     """Tables of a plant file → definitions. Raises `plant.*` naming the table at fault."""
     plant = _need(raw, "plant", where)
-    _refuse_unknown(plant, {"name", "seed", "lateness", "skew", "clock"}, f"{where} [plant]")
+    _refuse_unknown(
+        plant, {"name", "seed", "lateness", "rerun", "skew", "clock"}, f"{where} [plant]"
+    )
     interfaces = {
         name: _interface(name, body, f"{where} [interface.{name}]")
         for name, body in raw.get("interface", {}).items()
@@ -199,6 +202,7 @@ def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
         name=str(_need(plant, "name", f"{where} [plant]")),
         seed=int(plant.get("seed", 1)),
         lateness=parse_duration(plant.get("lateness", "0s")),
+        rerun=parse_duration(plant.get("rerun", "0s")),
         skew=parse_duration(plant.get("skew", "5min")),
         clock=clock,
         interfaces=interfaces,

@@ -19,11 +19,15 @@ LAMBDA = 0.02
 OUTLIER = 4.0  # one reading counts at most this many σ: a spike is no anomaly
 
 
-def follow_bias(bias: Floats, estimate: Estimate) -> tuple[Floats, Floats]:
-    """The new running mean of z, and its statistic: both (A,Y)."""
+def follow_bias(bias: Floats, estimate: Estimate) -> Floats:
+    """The new running mean of z: (A,Y)."""
     z = np.clip(estimate.innovation / np.sqrt(estimate.innovation_var), -OUTLIER, OUTLIER)
-    moved = np.where(estimate.mask, (1.0 - LAMBDA) * bias + LAMBDA * z, bias)
-    return moved, np.abs(moved) / np.sqrt(LAMBDA / (2.0 - LAMBDA))
+    return np.where(estimate.mask, (1.0 - LAMBDA) * bias + LAMBDA * z, bias)
+
+
+def statistic(bias: Floats) -> Floats:
+    """How far a running mean is from 0, in its own standard deviations: (A,Y)."""
+    return np.asarray(np.abs(bias) / np.sqrt(LAMBDA / (2.0 - LAMBDA)))
 
 
 def follow_nis(mean: Floats, estimate: Estimate) -> Floats:

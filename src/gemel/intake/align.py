@@ -7,8 +7,9 @@ An instant t of the grid stands for (t − every, t]. It stays open for `latenes
 clock, then closes for good; the last good sample of the interval is its value.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,39 +39,83 @@ class Grid:
 
 @dataclass
 class GridMemory:
-    """Open instants: end → (value (A,S), instant (A,S), 0 = none); held (A,S), held_at (A,S)."""
+    """Open instants: end → (value (A,S), instant (A,S), 0 = none); held (A,S), held_at (A,S).
+
+    closed: the instant up to which the grid is closed
+    """
 
     held: Floats
     held_at: Instants
     open: dict[int, tuple[Floats, Instants]] = field(default_factory=dict)
+    closed: int = 0
 
     @staticmethod
     def blank(grid: Grid) -> "GridMemory":
         return GridMemory(np.zeros_like(grid.constant), np.zeros(grid.constant.shape, np.int64))
 
 
-def feed(grid: Grid, memory: GridMemory, judged: Judged) -> None:
-    """Put the good samples of one entry into the open instants of the grid."""
-    usable = (judged.quality == GOOD) & ((judged.fate == STORED) | (judged.fate == CORRECTION))
-    usable &= judged.slot >= 0
-    if not usable.any():
-        return
-    slot, instant, value = judged.slot[usable], judged.instant[usable], judged.value[usable]
-    sample, port = _ports(grid, slot)
-    if (np.diff(instant) < 0).any():  # of two in one interval the later stays
-        order = np.argsort(instant[sample], kind="stable")
-        sample, port = sample[order], port[order]
-    row, column, at = grid.rows[port], grid.columns[port], instant[sample]
-    cell = value[sample] * grid.factor[column] + grid.offset[column]
-    ends = -(-at // grid.every) * grid.every
-    cuts = [0, *(1 + np.flatnonzero(np.diff(ends))).tolist(), len(ends)]
-    for begin, stop in pairwise(cuts if len(ends) else []):
-        values, instants = _opened(grid, memory, int(ends[begin]))
-        r, c, t, v = (part[begin:stop] for part in (row, column, at, cell))
-        newer = t >= instants[r, c]
+@dataclass(frozen=True)
+class Samples:
+    """Good samples, in the order in which they came: slot (N,) · instant (N,) ns · value (N,)."""
+
+    slot: NDArray[np.int64]
+    instant: Instants
+    value: Floats
+
+    @staticmethod
+    def good(judged: Judged) -> "Samples":
+        """Those of an entry that an estimate may use."""
+        usable = (judged.quality == GOOD) & ((judged.fate == STORED) | (judged.fate == CORRECTION))
+        if usable.all():
+            return Samples(judged.slot, judged.instant, judged.value)
+        return Samples(judged.slot[usable], judged.instant[usable], judged.value[usable])
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Where samples go, in order of instants: row, column, end (N,), value (N,), at (N,)."""
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    end: Instants
+    value: Floats
+    at: Instants
+
+    def part(self, where: Any) -> "_Cells":
+        return _Cells(*(getattr(self, item.name)[where] for item in fields(self)))
+
+
+def feed(grid: Grid, memory: GridMemory, samples: Samples) -> tuple[NDArray[np.int64], Instants]:
+    """Put good samples into the open instants of the grid.
+
+    Returns what belongs to instants that are closed already: rows (M,), ends (M,).
+    """
+    cells = _cells(grid, samples)
+    late = cells.end <= memory.closed
+    if late.any():
+        lost, cells = cells.part(late), cells.part(~late)
+    else:
+        lost = cells.part(slice(0))
+    cuts = [0, *(1 + np.flatnonzero(np.diff(cells.end))).tolist(), len(cells.end)]
+    for begin, stop in pairwise(cuts if len(cells.end) else []):
+        here = cells.part(slice(begin, stop))
+        values, instants = opened(grid, memory, int(here.end[0]))
+        newer = here.at >= instants[here.row, here.column]
         if not newer.all():
-            r, c, t, v = r[newer], c[newer], t[newer], v[newer]
-        values[r, c], instants[r, c] = v, t
+            here = here.part(newer)
+        values[here.row, here.column], instants[here.row, here.column] = here.value, here.at
+    return lost.row, lost.end
+
+
+def _cells(grid: Grid, samples: Samples) -> _Cells:
+    """The cell of every sample that feeds one; of two in one the later comes last."""
+    sample, port = _ports(grid, samples.slot)
+    if (np.diff(samples.instant) < 0).any():
+        order = np.argsort(samples.instant[sample], kind="stable")
+        sample, port = sample[order], port[order]
+    column, at = grid.columns[port], samples.instant[sample]
+    value = samples.value[sample] * grid.factor[column] + grid.offset[column]
+    return _Cells(grid.rows[port], column, -(-at // grid.every) * grid.every, value, at)
 
 
 def _ports(grid: Grid, slot: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -84,7 +129,8 @@ def _ports(grid: Grid, slot: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDAr
     return sample, port
 
 
-def _opened(grid: Grid, memory: GridMemory, end: int) -> tuple[Floats, Instants]:
+def opened(grid: Grid, memory: GridMemory, end: int) -> tuple[Floats, Instants]:
+    """The cells of an open instant: value (A,S), instant (A,S); all empty when it is new."""
     if end not in memory.open:
         shape = grid.constant.shape
         memory.open[end] = (np.zeros(shape), np.zeros(shape, np.int64))
@@ -101,7 +147,22 @@ def close(grid: Grid, memory: GridMemory, closed: int) -> list[Frame]:
         memory.held = np.where(newer, values, memory.held)
         memory.held_at = np.where(newer, instants, memory.held_at)
         frames.append(_frame(grid, memory, end, values, fresh))
+    memory.closed = max(memory.closed, closed)
     return frames
+
+
+def rows_of(grid: Grid, rows: NDArray[np.int64]) -> Grid:
+    """The grid of some rows, renumbered in the order given."""
+    number = np.full(len(grid.constant), -1)
+    number[rows] = np.arange(len(rows))
+    kept = number[grid.rows] >= 0
+    return replace(
+        grid,
+        slots=grid.slots[kept],
+        rows=number[grid.rows[kept]],
+        columns=grid.columns[kept],
+        constant=grid.constant[rows],
+    )
 
 
 def _frame(grid: Grid, memory: GridMemory, end: int, values: Floats, fresh: Bools) -> Frame:

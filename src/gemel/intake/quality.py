@@ -62,7 +62,7 @@ class Rules:
     """What the quality stage judges by; one row a slot, a slot is one signal of one twin.
 
     index (twin, signal) → slot · twins known · unit, low, high, rate [1/s], stuck [s]: (S,)
-    lateness, skew: ns
+    lateness, skew: ns · rerun ns: how much later than that a sample is still taken in
     """
 
     index: dict[tuple[str, str], int]
@@ -74,6 +74,7 @@ class Rules:
     stuck: Floats
     lateness: int
     skew: int
+    rerun: int = 0
 
     def slots(self, twin: Labels, signal: Labels) -> Slots:
         """The slot of every row: (N,); −1 where the twin is unknown, −2 where its signal is."""
@@ -165,7 +166,7 @@ def judge(
     """One entry's samples, each with its fate, quality and reason. Moves the memory on."""
     slot, value, reason = admit(rules, batch, received_at)
     instant = batch.instant
-    closed = memory.watermark - rules.lateness
+    closed = memory.watermark - max(rules.lateness, rules.rerun)
     fate = np.where(reason != 0, np.int8(REJECTED), np.int8(STORED))
     late = (fate == STORED) & (instant <= closed)
     fate[late] = LATE
