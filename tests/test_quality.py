@@ -115,7 +115,7 @@ def batches(told: list[tuple[str, int, list[Sample]]]) -> list[tuple[str, int, l
 @given(entries())
 def test_columns_are_judged_as_samples_are(told: list[tuple[str, int, list[Sample]]]) -> None:
     own = rules()
-    memory, plainly = QualityMemory.blank(len(own.unit)), Plainly(own)
+    memory, plainly = QualityMemory.blank(own), Plainly(own)
     for source, at, samples in batches(told):
         judged = judge(own, memory, source, at, Batch.of(samples))
         found = [

@@ -34,6 +34,10 @@ REASONS = (
     "range",
     "rate",
     "stuck",
+    "schema",
+    "clock_skew",
+    "inconsistent",
+    "drift",
 )  # why a sample is not stored and good
 
 

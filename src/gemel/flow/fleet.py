@@ -18,6 +18,7 @@ import numpy as np
 
 from gemel.clock import SECOND, parse_duration
 from gemel.errors import Invalid, NotFound
+from gemel.flow.rules import compile_rules
 from gemel.graph.plantfile import (
     Binding,
     PlantFile,
@@ -108,40 +109,19 @@ def _tables(path: Path) -> dict[str, Any]:
 
 def compile_plan(plant: PlantFile, folder: Path) -> Plan:
     """Slots, grids and fleets of a plant."""
-    keys = [
-        (t.id, s) for t in plant.twins.values() for s in plant.interfaces[t.interface].telemetry
-    ]
-    index = {key: k for k, key in enumerate(keys)}
-    declared = [plant.interfaces[plant.twins[t].interface].telemetry[s] for t, s in keys]
-    rules = Rules(
-        index,
-        frozenset(plant.twins),
-        [d.unit for d in declared],
-        np.array([d.low for d in declared]),
-        np.array([d.high for d in declared]),
-        np.array([d.rate for d in declared]),
-        np.array([d.stuck for d in declared]),
-        int(plant.lateness * SECOND),
-        int(plant.skew * SECOND),
-        int(plant.rerun * SECOND),
-    )
-    fleets = {b.name: _fleet(plant, b, index, folder) for b in plant.bindings.values()}
+    rules = compile_rules(plant)
+    fleets = {b.name: _fleet(plant, b, rules.index, folder) for b in plant.bindings.values()}
     for policy in plant.policies:
         _check_policy(plant, policy, fleets[policy.binding])
-    return Plan(plant, rules, fleets, folder, _identity(plant, fleets))
+    return Plan(plant, rules, fleets, folder, _identity(plant, rules, fleets))
 
 
-def _identity(plant: PlantFile, fleets: dict[str, Fleet]) -> str:
-    """The hash of a plant file but for sources, clock and triggers: those change no tick."""
+def _identity(plant: PlantFile, rules: Rules, fleets: dict[str, Fleet]) -> str:
+    """The hash of a plant file but for clock, triggers and how sources are read: no tick's."""
     bindings = [replace(b, kernel="", parameters="") for b in plant.bindings.values()]
-    parts: list[Any] = [
-        plant.seed,
-        plant.lateness,
-        plant.rerun,
-        plant.skew,
-        plant.interfaces,
-        plant.twins,
-    ]
+    times = [plant.lateness, plant.rerun, plant.skew]
+    parts: list[Any] = [plant.seed, *times, plant.interfaces, plant.twins]
+    parts += [rules.clock_skew, {name: sorted(said) for name, said in rules.sends.items()}]
     text = repr([*parts, bindings, plant.policies, plant.value]).encode()
     for fleet in fleets.values():
         text += fleet.start_parameters.tobytes() + fleet.start_cov.tobytes()

@@ -241,7 +241,7 @@ class Host:
         rejected: list[dict[str, Any]] = []
         if len(decoded.batch):
             entries.append(Entry("batch", source, now, batch=decoded.batch))
-            _, _, reason = admit(self.plan.rules, decoded.batch, now)
+            _, _, reason = admit(self.plan.rules, source, decoded.batch, now)
             rejected = [
                 {
                     "twin": decoded.batch.twin[k],

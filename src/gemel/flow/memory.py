@@ -127,7 +127,7 @@ def begin(plan: Plan) -> Memory:
     return Memory(
         0,
         0,
-        QualityMemory.blank(len(plan.rules.unit)),
+        QualityMemory.blank(plan.rules),
         {name: _fleet(fleet) for name, fleet in plan.fleets.items()},
         FindingMemory(),
         ControlMemory(),
@@ -177,12 +177,24 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
         "quality.instant": quality.instant,
         "quality.value": quality.value,
         "quality.since": quality.since,
+        "quality.reason": quality.reason,
+        "quality.heard": quality.heard,
+        "quality.heard_slot": plan.rules.periods.slots,
+        "quality.drift": quality.drift,
+        "quality.drift_slot": plan.rules.drifts.slots,
+        "score.good": quality.score.good,
+        "score.due": quality.score.due,
+        "score.at": quality.score.at,
         "value.price": memory.value.price,
     }
     book: dict[str, Any] = {
         "sequence": memory.sequence,
         "at": memory.at,
         "watermark": quality.watermark,
+        "began": quality.began,
+        "lags": quality.lags,
+        "reasons": quality.reasons,
+        "scores": quality.score.sources,
         "seen": list(quality.seen),
         "findings": {key: f.as_record() for key, f in memory.findings.open.items()},
         "finding_count": memory.findings.count,
@@ -244,8 +256,9 @@ def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
     moved[old[old >= 0]] = np.flatnonzero(old >= 0)
     quality = memory.quality
     quality.watermark = book["watermark"]
-    for key in ("instant", "value", "since"):
+    for key in ("instant", "value", "since", "reason"):
         setattr(quality, key, _rows(getattr(quality, key), arrays[f"quality.{key}"], old))
+    _unpack_rules(plan, quality, arrays, book, moved)
     for k, source in enumerate(book["seen"]):
         slot, instant, value = (arrays[f"seen.{k}.{part}"] for part in _SEEN)
         there = moved[slot] >= 0
@@ -275,6 +288,31 @@ def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
             _unpack_fleet(fleet, name, arrays, told, rows)
     _forget_gone(plan, memory)
     return memory
+
+
+def _unpack_rules(
+    plan: Plan,
+    quality: QualityMemory,
+    arrays: dict[str, Any],
+    book: dict[str, Any],
+    moved: NDArray[np.int64],
+) -> None:
+    """What is kept of some slots, of twins and of sources; moved: old slot → new."""
+    quality.began, quality.lags, quality.reasons = (
+        book[key] for key in ("began", "lags", "reasons")
+    )
+    for key, slots in (("heard", plan.rules.periods.slots), ("drift", plan.rules.drifts.slots)):
+        place = {slot: k for k, slot in enumerate(moved[arrays[f"quality.{key}_slot"]].tolist())}
+        old = np.array([place.get(slot, -1) for slot in slots.tolist()], np.int64)
+        setattr(quality, key, _rows(getattr(quality, key), arrays[f"quality.{key}"], old))
+    was = {twin: k for k, twin in enumerate(book["slots"][0])}
+    old = np.array([was.get(twin, -1) for twin in plan.rules.names[0].words], np.int64)
+    score = quality.score
+    for key in ("good", "due", "at"):
+        setattr(score, key, _rows(getattr(score, key), arrays[f"score.{key}"], old))
+    score.sources = {
+        name: (float(good), float(due), int(at)) for name, (good, due, at) in book["scores"].items()
+    }
 
 
 def _layout(fleet: Fleet) -> list[list[str]]:

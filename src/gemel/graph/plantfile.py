@@ -28,6 +28,21 @@ class Telemetry:
     high: float = float("inf")
     rate: float = float("inf")  # largest credible change, per second
     stuck: float = float("inf")  # seconds unchanged before it is doubted
+    every: float = float("inf")  # seconds between two samples, as a rule
+    gap: float = 3.0  # periods without a sample before it is silent
+    drift: float = float("inf")  # largest credible slope over days, units per day
+
+
+@dataclass(frozen=True)
+class Consistent:
+    """Signals that measure the same: paths from a twin, differing by `within` at most.
+
+    age: seconds for which a reading may be compared with later ones
+    """
+
+    signals: tuple[str, ...]
+    within: float
+    age: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,7 @@ class Interface:
     properties: dict[str, dict[str, Any]]
     commands: dict[str, Command]
     relationships: dict[str, str]
+    consistent: tuple[Consistent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,11 +105,15 @@ class Binding:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One outside stream: kind and its options."""
+    """One outside stream: kind and its options.
+
+    clock_skew: seconds that its clock may be off, None = as the plant says
+    """
 
     name: str
     kind: str
     options: dict[str, Any]
+    clock_skew: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +157,7 @@ class PlantFile:
     policies: list[Policy]
     triggers: list[Trigger]
     value: dict[str, Any]
+    clock_skew: float = float("inf")
 
 
 def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
@@ -175,9 +196,8 @@ def _name(item: dict[str, Any]) -> Any:
 def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
     """Tables of a plant file → definitions. Raises `plant.*` naming the table at fault."""
     plant = _need(raw, "plant", where)
-    _refuse_unknown(
-        plant, {"name", "seed", "lateness", "rerun", "skew", "clock"}, f"{where} [plant]"
-    )
+    allowed = {"name", "seed", "lateness", "rerun", "skew", "clock_skew", "clock"}
+    _refuse_unknown(plant, allowed, f"{where} [plant]")
     interfaces = {
         name: _interface(name, body, f"{where} [interface.{name}]")
         for name, body in raw.get("interface", {}).items()
@@ -212,32 +232,63 @@ def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
         policies=[_policy(p, bindings, f"{where} [[policy]]") for p in raw.get("policy", [])],
         triggers=[_trigger(t, f"{where} [[trigger]]") for t in raw.get("trigger", [])],
         value=dict(raw.get("value", {})),
+        clock_skew=parse_duration(plant.get("clock_skew", float("inf"))),
     )
 
 
 def _interface(name: str, raw: dict[str, Any], where: str) -> Interface:
-    _refuse_unknown(raw, {"id", "telemetry", "properties", "commands", "relationships"}, where)
-    telemetry = {}
-    for signal, body in raw.get("telemetry", {}).items():
-        place = f"{where} telemetry.{signal}"
-        _refuse_unknown(body, {"unit", "range", "rate", "stuck"}, place)
-        low, high = body.get("range", (float("-inf"), float("inf")))
-        telemetry[signal] = Telemetry(
-            signal,
-            _unit(_need(body, "unit", place), place),
-            float(low),
-            float(high),
-            float(body.get("rate", float("inf"))),
-            parse_duration(body.get("stuck", float("inf"))),
-        )
+    allowed = {"id", "telemetry", "properties", "commands", "relationships", "consistent"}
+    _refuse_unknown(raw, allowed, where)
+    telemetry = {
+        signal: _telemetry(signal, body, f"{where} telemetry.{signal}")
+        for signal, body in raw.get("telemetry", {}).items()
+    }
     commands = {
         command: _command(command, body, f"{where} commands.{command}")
         for command, body in raw.get("commands", {}).items()
     }
     dtmi = raw.get("id", f"dtmi:gemel:{name};1")
     return Interface(
-        name, dtmi, telemetry, raw.get("properties", {}), commands, raw.get("relationships", {})
+        name,
+        dtmi,
+        telemetry,
+        raw.get("properties", {}),
+        commands,
+        raw.get("relationships", {}),
+        tuple(_consistent(body, where) for body in raw.get("consistent", [])),
     )
+
+
+def _telemetry(name: str, raw: dict[str, Any], where: str) -> Telemetry:
+    allowed = {"unit", "range", "rate", "stuck", "every", "gap", "drift"}
+    _refuse_unknown(raw, allowed, where)
+    low, high = raw.get("range", (float("-inf"), float("inf")))
+    return Telemetry(
+        name,
+        _unit(_need(raw, "unit", where), where),
+        float(low),
+        float(high),
+        float(raw.get("rate", float("inf"))),
+        parse_duration(raw.get("stuck", float("inf"))),
+        parse_duration(raw.get("every", float("inf"))),
+        float(raw.get("gap", 3.0)),
+        float(raw.get("drift", float("inf"))),
+    )
+
+
+def _consistent(raw: dict[str, Any], where: str) -> Consistent:
+    place = f"{where} consistent"
+    _refuse_unknown(raw, {"signals", "within", "age"}, place)
+    signals = tuple(_need(raw, "signals", place))
+    if len(set(signals)) < 2 or len(set(signals)) < len(signals):
+        raise Invalid(
+            "plant.consistent",
+            "two different signals at least can be consistent",
+            where=place,
+            mend='write { signals = ["t1", "t2"], within = 5.0 }',
+        )
+    within = float(_need(raw, "within", place))
+    return Consistent(signals, within, parse_duration(raw.get("age", "1min")))
 
 
 def _command(name: str, raw: dict[str, Any], where: str) -> Command:
@@ -328,8 +379,9 @@ def _binding(raw: dict[str, Any], interfaces: Any, where: str) -> Binding:
 
 def _source(raw: dict[str, Any], where: str) -> SourceSpec:
     place = f"{where} [[source]] {raw.get('name', '')}"
-    options = {k: v for k, v in raw.items() if k not in ("name", "kind")}
-    return SourceSpec(str(_need(raw, "name", place)), _need(raw, "kind", place), options)
+    options = {k: v for k, v in raw.items() if k not in ("name", "kind", "clock_skew")}
+    skew = parse_duration(raw["clock_skew"]) if "clock_skew" in raw else None
+    return SourceSpec(str(_need(raw, "name", place)), _need(raw, "kind", place), options, skew)
 
 
 def _policy(raw: dict[str, Any], bindings: Any, where: str) -> Policy:

@@ -1,13 +1,15 @@
 """Judge samples: what is believed, what is kept but not believed, what is refused, and why.
 
-Owns    the fate and the quality of every sample, each with one reason.
+Owns    the fate and the quality of every sample, each with one reason; the score of who sent it.
 Never   drops a sample: whatever it says of one, the books count it.
 
-    fate      rejected   cannot be understood: unknown, wrong unit, not a number, impossible time
+    fate      rejected   cannot be understood: unknown, not its source's to send, wrong unit, not a
+                         number, impossible time
               late       its instant was closed before it came: kept, counted, not used
               duplicate  the same again      correction  the same instant, another value
               stored     everything else
-    quality   of what is kept: good, uncertain (stuck, late), bad (range, rate)
+    quality   of what is kept: good; uncertain (late, stuck, inconsistent, drift, clock_skew);
+              bad (range, rate). Of several reasons the first of these that holds is told.
 
 An entry is judged whole, in the order of instants, so how ticks are cut changes nothing. All of it
 works on columns; only a slot in which a reading changed too fast is gone through one by one.
@@ -16,17 +18,24 @@ works on columns; only a slot in which a reading changed too fast is gone throug
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
 from gemel.errors import Invalid
+from gemel.intake import clocks
+from gemel.intake.drift import Drifts
+from gemel.intake.redundant import Relations
+from gemel.intake.score import Score
 from gemel.intake.seen import Seen, groups
+from gemel.intake.silence import Periods
 from gemel.labels import Labels
 from gemel.records import (
     BAD,
     CORRECTION,
+    DUPLICATE,
     GOOD,
     LATE,
     REASONS,
@@ -46,6 +55,7 @@ ABSURD = 1e12  # no declared unit has an honest reading of this size, whatever i
 CODES = {  # why a sample is rejected → the code that `gemel explain` knows
     "unknown_twin": "sample.unknown_twin",
     "unknown_signal": "sample.unknown_signal",
+    "schema": "sample.schema",
     "unit": "unit.mismatch",
     "not_a_number": "sample.not_a_number",
     "ahead_of_clock": "sample.ahead_of_clock",
@@ -62,7 +72,9 @@ class Rules:
     """What the quality stage judges by; one row a slot, a slot is one signal of one twin.
 
     index (twin, signal) → slot · twins known · unit, low, high, rate [1/s], stuck [s]: (S,)
-    lateness, skew: ns · rerun ns: how much later than that a sample is still taken in
+    lateness, skew: ns · rerun: ns that a sample may be late and still be taken in
+    periods, relations, drifts: of the slots that declare them
+    clock_skew: source → ns its clock may be off, "" for all others · sends: source → its signals
     """
 
     index: dict[tuple[str, str], int]
@@ -74,6 +86,11 @@ class Rules:
     stuck: Floats
     lateness: int
     skew: int
+    periods: Periods = field(default_factory=Periods.none)
+    relations: Relations = field(default_factory=lambda: Relations.of([]))
+    drifts: Drifts = field(default_factory=Drifts.none)
+    clock_skew: dict[str, int] = field(default_factory=dict)
+    sends: dict[str, frozenset[str]] = field(default_factory=dict)
     rerun: int = 0
 
     def slots(self, twin: Labels, signal: Labels) -> Slots:
@@ -87,6 +104,16 @@ class Rules:
         """Twin and signal of every slot: (S,), (S,)."""
         twin, signal = zip(*self.index, strict=True) if self.index else ((), ())
         return Labels.of(twin), Labels.of(signal)
+
+    @cached_property
+    def floor(self) -> Floats:
+        """The least credible value of every slot: (S,)."""
+        return np.maximum(self.low, -ABSURD)
+
+    @cached_property
+    def ceiling(self) -> Floats:
+        """The largest credible value of every slot: (S,)."""
+        return np.minimum(self.high, ABSURD)
 
     @cached_property
     def _table(self) -> Callable[[tuple[str, ...], tuple[str, ...]], Slots]:
@@ -107,23 +134,42 @@ class Rules:
 class QualityMemory:
     """What judging needs to remember.
 
-    watermark: the latest `received_at`, ns · last good instant, value: (S,) · since (S,): when the
-    present value began · seen: per source, what came and is younger than the lateness
+    began, watermark: the first and latest `received_at`, ns · last not bad instant, value: (S,) ·
+    since (S,): when the present value began · reason (S,): of the newest sample · seen: per source,
+    what came and is younger than the lateness · heard (E,): newest instant of what has a period ·
+    drift (D,12) · lags: per source, of its last entries, ns · reasons: per source, how many of each
     """
 
     watermark: int
     instant: Instants
     value: Floats
     since: Instants
+    reason: Codes
+    score: Score
+    heard: Instants
+    drift: Floats
     seen: dict[str, Seen] = field(default_factory=dict)
+    lags: dict[str, list[int]] = field(default_factory=dict)
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    began: int = 0
 
     @staticmethod
-    def blank(slots: int) -> "QualityMemory":
-        zero = np.zeros(slots, np.int64)
-        return QualityMemory(0, zero, np.full(slots, np.nan), zero.copy())
+    def blank(rules: Rules) -> "QualityMemory":
+        """Nothing was heard yet."""
+        slots = len(rules.unit)
+        return QualityMemory(
+            0,
+            np.zeros(slots, np.int64),
+            np.full(slots, np.nan),
+            np.zeros(slots, np.int64),
+            np.zeros(slots, np.int8),
+            Score.blank(len(rules.names[0].words)),
+            np.zeros(len(rules.periods.slots), np.int64),
+            rules.drifts.blank(),
+        )
 
 
-def admit(rules: Rules, batch: Batch, received_at: int) -> tuple[Slots, Floats, Codes]:
+def admit(rules: Rules, source: str, batch: Batch, received_at: int) -> tuple[Slots, Floats, Codes]:
     """slot (N,), value in declared units (N,), why it is rejected (N,): 0 = admitted."""
     slot = rules.slots(batch.twin, batch.signal)
     reason = np.zeros(len(batch), np.int8)
@@ -132,6 +178,9 @@ def admit(rules: Rules, batch: Batch, received_at: int) -> tuple[Slots, Floats, 
     reason[batch.instant < received_at - OLDEST] = WHY["far_past"]
     reason[batch.instant > received_at + rules.skew] = WHY["ahead_of_clock"]
     reason[unit_is_wrong] = WHY["unit"]
+    if source in rules.sends:
+        sends = [word in rules.sends[source] for word in batch.signal.words]
+        reason[~np.array(sends, np.bool_)[batch.signal.code]] = WHY["schema"]
     unknown = slot < 0
     if unknown.any():
         reason[slot == -1] = WHY["unknown_twin"]
@@ -164,27 +213,33 @@ def judge(
     rules: Rules, memory: QualityMemory, source: str, received_at: int, batch: Batch
 ) -> Judged:
     """One entry's samples, each with its fate, quality and reason. Moves the memory on."""
-    slot, value, reason = admit(rules, batch, received_at)
+    slot, value, reason = admit(rules, source, batch, received_at)
     instant = batch.instant
     closed = memory.watermark - max(rules.lateness, rules.rerun)
     fate = np.where(reason != 0, np.int8(REJECTED), np.int8(STORED))
     late = (fate == STORED) & (instant <= closed)
     fate[late] = LATE
+    memory.began = memory.began or received_at
     memory.watermark = max(memory.watermark, received_at)
-    open_ = np.flatnonzero(fate == STORED)
+    open_ = _rows(fate == STORED)
     seen = memory.seen.setdefault(source, Seen(len(rules.unit)))
     fate[open_] = seen.take(slot[open_], instant[open_], value[open_], closed)
-    quality = np.full(len(batch), GOOD, np.int8)
+    quality = np.zeros(len(batch), np.int8)
     quality[late], reason[late] = UNCERTAIN, WHY["late"]
     kept = (fate == STORED) | (fate == CORRECTION)
-    rows = np.flatnonzero(kept | late)
-    s, v = slot[rows], value[rows]
-    outside = rows[(v < rules.low[s]) | (v > rules.high[s]) | (np.abs(v) > ABSURD)]
-    quality[outside], reason[outside] = BAD, WHY["range"]
-    kept[outside] = False
-    rows = np.flatnonzero(kept)
-    quality[rows], reason[rows] = _in_time(rules, memory, slot[rows], instant[rows], value[rows])
-    return Judged(
+    known = _rows(kept | late)
+    s, v = slot[known], value[known]
+    outside = (v < rules.floor[s]) | (v > rules.ceiling[s])
+    if outside.any():
+        rows = np.flatnonzero(kept | late)[outside]
+        quality[rows], reason[rows] = BAD, WHY["range"]
+        kept[rows] = False
+    rows = _rows(kept)
+    quality[rows], reason[rows] = _in_order(rules, memory, slot[rows], instant[rows], value[rows])
+    if len(batch) and _clock_is_off(rules, memory, source, received_at, batch):
+        doubted = kept & (reason == 0)
+        quality[doubted], reason[doubted] = UNCERTAIN, WHY["clock_skew"]
+    judged = Judged(
         source,
         received_at,
         batch.twin,
@@ -196,19 +251,97 @@ def judge(
         reason,
         fate,
     )
+    _remember(rules, memory, judged)
+    return judged
+
+
+def _rows(which: Bools) -> Any:
+    """The numbers of some rows; of all of them a slice, which copies nothing."""
+    return slice(None) if which.all() else np.flatnonzero(which)
+
+
+def _clock_is_off(
+    rules: Rules, memory: QualityMemory, source: str, received_at: int, batch: Batch
+) -> bool:
+    lag = clocks.lag(received_at, batch.twin, batch.instant)
+    off = abs(clocks.hear(memory.lags, source, lag))
+    bound = rules.clock_skew.get(source, rules.clock_skew.get(""))
+    return bound is not None and off > bound
+
+
+def _remember(rules: Rules, memory: QualityMemory, judged: Judged) -> None:
+    """The newest reasons, the gaps and the scores."""
+    fate, reason, now = judged.fate, judged.reason, memory.watermark
+    twin = rules.names[0].code
+    plain = not reason.any() and not (fate == DUPLICATE).any()
+    if memory.reason.any() or not plain:
+        kept = (fate == STORED) | (fate == CORRECTION)
+        rows = np.flatnonzero(kept)
+        rows = rows[judged.instant[rows] >= memory.instant[judged.slot[rows]]]
+        rows = rows[np.argsort(judged.instant[rows], kind="stable")]
+        memory.reason[judged.slot[rows]] = reason[rows]
+    if len(rules.periods.slots):
+        heard = _rows((fate != REJECTED) & (fate != DUPLICATE))
+        slot, instant = judged.slot[heard], judged.instant[heard]
+        missed = rules.periods.hear(memory.heard, slot, instant)
+        if missed.any():
+            gaps = np.flatnonzero(missed)
+            memory.score.miss(twin[rules.periods.slots[gaps]], missed[gaps], now)
+    if plain:
+        memory.score.count(judged.source, len(reason), len(reason), now)
+        memory.score.add(twin[judged.slot], None, now)
+        return
+    counted = fate != DUPLICATE
+    why = np.bincount(reason[counted], minlength=len(REASONS)).tolist()
+    told = memory.reasons.setdefault(judged.source, {})
+    for word, number in zip(REASONS[1:], why[1:], strict=True):
+        if number:
+            told[word] = told.get(word, 0) + number
+    memory.score.count(judged.source, why[0], sum(why), now)
+    counted &= judged.slot >= 0
+    memory.score.add(twin[judged.slot[counted]], reason[counted] == 0, now)
+
+
+def _in_order(
+    rules: Rules, memory: QualityMemory, slot: Slots, instant: Instants, value: Floats
+) -> tuple[Codes, Codes]:
+    """What the order of instants tells of each sample: quality, reason (N,)."""
+    order, _ = groups(slot, instant)
+    slot, instant, value = slot[order], instant[order], value[order]
+    quality, reason = np.zeros(len(slot), np.int8), np.zeros(len(slot), np.int8)
+    rows = _rows(instant >= memory.instant[slot])  # others: nothing newer to judge them by
+    s, t, v = slot[rows], instant[rows], value[rows]
+    last, reading = _readings(rules, memory)
+    quality[rows], reason[rows] = _in_time(rules, memory, s, t, v)
+    if len(rules.relations.slot) or len(rules.drifts.slots):
+        some = np.flatnonzero(quality[rows] != BAD)
+        s, t, v, good = s[some], t[some], v[some], reason[rows][some] == 0
+        odd, apart = rules.relations.judge(last, reading, s, t, v, good)
+        drifts = rules.drifts.judge(memory.drift, s, t, apart)
+        told = np.where(odd, WHY["inconsistent"], np.where(drifts, WHY["drift"], np.int8(0)))
+        doubted = np.flatnonzero(good & (told != 0))
+        rows = np.arange(len(slot))[rows][some[doubted]]
+        quality[rows], reason[rows] = UNCERTAIN, told[doubted]
+    out_quality, out_reason = np.empty_like(quality), np.empty_like(reason)
+    out_quality[order], out_reason[order] = quality, reason
+    return out_quality, out_reason
+
+
+def _readings(rules: Rules, memory: QualityMemory) -> tuple[Instants, Floats]:
+    """Instant and value of what each member of a relation told last; 0 = it is stuck."""
+    slot = rules.relations.slot
+    last = memory.instant[slot]
+    stuck = (last - memory.since[slot]) / SECOND >= rules.stuck[slot]
+    return np.where(stuck, 0, last), memory.value[slot]
 
 
 def _in_time(
-    rules: Rules, memory: QualityMemory, slot: Slots, instant: Instants, value: Floats
+    rules: Rules, memory: QualityMemory, s: Slots, t: Instants, v: Floats
 ) -> tuple[Codes, Codes]:
     """Rate and stuck, each sample against the last good one of its slot: quality, reason (N,)."""
-    order, first = groups(slot, instant)
-    slot, instant, value = slot[order], instant[order], value[order]
-    old = instant < memory.instant[slot]  # out of order: nothing newer to judge it by
-    quality, reason = np.zeros(len(slot), np.int8), np.zeros(len(slot), np.int8)
-    rows = np.flatnonzero(~old)
-    s, t, v = slot[rows], instant[rows], value[rows]
-    begins = np.ones(len(rows), np.bool_)
+    quality, reason = np.zeros(len(s), np.int8), np.zeros(len(s), np.int8)
+    rows: Any = slice(None)
+    begins = np.ones(len(s), np.bool_)
     begins[1:] = s[1:] != s[:-1]
     before_t = np.where(begins, memory.instant[s], np.roll(t, 1))
     before_v = np.where(begins, memory.value[s], np.roll(v, 1))
@@ -217,24 +350,24 @@ def _in_time(
     if fast.any():
         hasty = np.zeros(len(rules.unit), np.bool_)
         hasty[s[fast]] = True
-        for k in np.flatnonzero(hasty[s]).tolist():
-            row = rows[k]
+        hasty = hasty[s]
+        for row in np.flatnonzero(hasty).tolist():
             quality[row], reason[row] = _against_last(
-                rules, memory, int(s[k]), int(t[k]), float(v[k])
+                rules, memory, int(s[row]), int(t[row]), float(v[row])
             )
-        calm = ~hasty[s]
-        rows, s, t, v = rows[calm], s[calm], t[calm], v[calm]
-        begins, before_t, before_v = begins[calm], before_t[calm], before_v[calm]
+        rows = np.flatnonzero(~hasty)
+        s, t, v = s[rows], t[rows], v[rows]
+        begins, before_t, before_v = begins[rows], before_t[rows], before_v[rows]
     changed = (before_t == 0) | (v != before_v)
     since = _latest(begins, np.where(changed, t, memory.since[s]), changed)
     stuck = (t - since) / SECOND >= rules.stuck[s]
-    quality[rows[stuck]], reason[rows[stuck]] = UNCERTAIN, WHY["stuck"]
-    ends = np.flatnonzero(np.roll(begins, -1)) if len(begins) else np.zeros(0, np.int64)
+    if stuck.any():
+        stuck = np.arange(len(quality))[rows][stuck]
+        quality[stuck], reason[stuck] = UNCERTAIN, WHY["stuck"]
+    ends = np.flatnonzero(np.roll(begins, -1))
     memory.since[s[ends]] = since[ends]
     memory.instant[s[ends]], memory.value[s[ends]] = t[ends], v[ends]
-    out_quality, out_reason = np.empty_like(quality), np.empty_like(reason)
-    out_quality[order], out_reason[order] = quality, reason
-    return out_quality, out_reason
+    return quality, reason
 
 
 def _latest(begins: Bools, value: Instants, changed: Bools) -> Instants:

@@ -1,0 +1,73 @@
+"""The score: which share of what came over the last day was good.
+
+Owns    the sums behind the scores of twins and sources, each sample worth exp(−age / day).
+Never   judges a sample, and reads no clock but the plant's.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemel.clock import SECOND
+from gemel.records import Bools, Floats, Instants
+
+DAY = 86_400.0  # s
+Numbers = NDArray[np.int64] | NDArray[np.int32]
+
+
+@dataclass
+class Score:
+    """Sums of T twins: good (T,), due (T,) samples as they were worth at `at` (T,) ns.
+
+    sources: name → (good, due, at)
+    """
+
+    good: Floats
+    due: Floats
+    at: Instants
+    sources: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+
+    @staticmethod
+    def blank(twins: int) -> "Score":
+        """Nothing came yet."""
+        return Score(np.zeros(twins), np.zeros(twins), np.zeros(twins, np.int64))
+
+    def add(self, twin: Numbers, good: Bools | None, now: int) -> None:
+        """Samples: twin (N,) is the number of each one's twin, good (N,); None: all are."""
+        if len(twin) < len(self.due):
+            touched, twin = np.unique(twin, return_inverse=True)
+            due = np.bincount(twin, minlength=len(touched))
+        else:
+            due = np.bincount(twin, minlength=len(self.due))
+            touched = np.arange(len(due)) if due.all() else np.flatnonzero(due)
+        fine = due if good is None else np.bincount(twin, good, minlength=len(due))
+        if len(due) > len(touched):
+            due, fine = due[touched], fine[touched]
+        kept = np.exp((self.at[touched] - now) / (DAY * SECOND))
+        self.good[touched] = self.good[touched] * kept + fine
+        self.due[touched] = self.due[touched] * kept + due
+        self.at[touched] = now
+
+    def miss(self, twin: Numbers, due: Floats, now: int) -> None:
+        """Samples that were due and never came: `due` (N,) of the twins (N,)."""
+        touched, place = np.unique(twin, return_inverse=True)
+        kept = np.exp((self.at[touched] - now) / (DAY * SECOND))
+        self.good[touched] *= kept
+        self.due[touched] = self.due[touched] * kept + np.bincount(place, due)
+        self.at[touched] = now
+
+    def count(self, source: str, good: int, due: int, now: int) -> None:
+        """Samples of a source."""
+        before, of, at = self.sources.get(source, (0.0, 0.0, now))
+        kept = float(np.exp((at - now) / (DAY * SECOND)))
+        self.sources[source] = (before * kept + good, of * kept + due, now)
+
+    def share(self, now: int, missing: Floats) -> Floats:
+        """The score of every twin: (T,), NaN where nothing was due.
+
+        missing (T,): samples due by `now` of signals that are silent
+        """
+        kept = np.exp((self.at - now) / (DAY * SECOND))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.good * kept / (self.due * kept + missing))
