@@ -33,6 +33,8 @@ from gemel.records import (
 )
 
 _CHECKED = ("bias", "nis", "held", "held_at")
+_SLOTS = ("instant", "value", "since", "reason")
+_SCORE = ("good", "due", "at")
 _SEEN = ("slot", "instant", "value")
 _ESTIMATE = ("instant", "mean", "cov", "foreseen", "innovation", "innovation_var", "mask", "nis")
 
@@ -172,43 +174,20 @@ def digest(memory: Memory, changes: list[dict[str, Any]]) -> str:
 
 def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
     """Memory → (arrays, plain data) for a snapshot."""
-    quality = memory.quality
-    arrays: dict[str, Any] = {
-        "quality.instant": quality.instant,
-        "quality.value": quality.value,
-        "quality.since": quality.since,
-        "quality.reason": quality.reason,
-        "quality.heard": quality.heard,
-        "quality.heard_slot": plan.rules.periods.slots,
-        "quality.drift": quality.drift,
-        "quality.drift_slot": plan.rules.drifts.slots,
-        "score.good": quality.score.good,
-        "score.due": quality.score.due,
-        "score.at": quality.score.at,
-        "value.price": memory.value.price,
-    }
+    arrays, told = _pack_quality(plan, memory.quality)
+    arrays["value.price"] = memory.value.price
     book: dict[str, Any] = {
         "sequence": memory.sequence,
         "at": memory.at,
-        "watermark": quality.watermark,
-        "began": quality.began,
-        "lags": quality.lags,
-        "reasons": quality.reasons,
-        "scores": quality.score.sources,
-        "seen": list(quality.seen),
+        **told,
         "findings": {key: f.as_record() for key, f in memory.findings.open.items()},
         "finding_count": memory.findings.count,
         "control": asdict(memory.control),
         "service": memory.value.service,
         "books": memory.books,
         "positions": memory.positions,
-        "slots": [plan.rules.names[0].words, plan.rules.names[1].words],
         "fleets": {},
     }
-    arrays["slots.twin"], arrays["slots.signal"] = (names.code for names in plan.rules.names)
-    for k, seen in enumerate(quality.seen.values()):
-        for part, column in zip(_SEEN, seen.samples(), strict=True):
-            arrays[f"seen.{k}.{part}"] = column
     for part in _SEEN:
         parts = [getattr(samples, part) for samples in memory.recent]
         arrays[f"recent.{part}"] = np.concatenate(parts) if parts else np.zeros(0)
@@ -240,6 +219,27 @@ def pack(plan: Plan, memory: Memory) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, book
 
 
+def _pack_quality(plan: Plan, quality: QualityMemory) -> tuple[dict[str, Any], dict[str, Any]]:
+    rules, names = plan.rules, plan.rules.names
+    arrays: dict[str, Any] = {f"quality.{key}": getattr(quality, key) for key in _SLOTS}
+    arrays["quality.heard"], arrays["quality.heard_slot"] = quality.heard, rules.periods.slots
+    arrays["quality.drift"], arrays["quality.drift_slot"] = quality.drift, rules.drifts.slots
+    arrays |= {f"score.{key}": getattr(quality.score, key) for key in _SCORE}
+    arrays["slots.twin"], arrays["slots.signal"] = (column.code for column in names)
+    for k, seen in enumerate(quality.seen.values()):
+        for part, column in zip(_SEEN, seen.samples(), strict=True):
+            arrays[f"seen.{k}.{part}"] = column
+    return arrays, {
+        "watermark": quality.watermark,
+        "began": quality.began,
+        "lags": quality.lags,
+        "reasons": quality.reasons,
+        "scores": quality.score.sources,
+        "seen": list(quality.seen),
+        "slots": [column.words for column in names],
+    }
+
+
 def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
     """A snapshot → the memory it was taken of, each number with the twin it belongs to.
 
@@ -256,7 +256,7 @@ def unpack(plan: Plan, arrays: dict[str, Any], book: dict[str, Any]) -> Memory:
     moved[old[old >= 0]] = np.flatnonzero(old >= 0)
     quality = memory.quality
     quality.watermark = book["watermark"]
-    for key in ("instant", "value", "since", "reason"):
+    for key in _SLOTS:
         setattr(quality, key, _rows(getattr(quality, key), arrays[f"quality.{key}"], old))
     _unpack_rules(plan, quality, arrays, book, moved)
     for k, source in enumerate(book["seen"]):
@@ -308,7 +308,7 @@ def _unpack_rules(
     was = {twin: k for k, twin in enumerate(book["slots"][0])}
     old = np.array([was.get(twin, -1) for twin in plan.rules.names[0].words], np.int64)
     score = quality.score
-    for key in ("good", "due", "at"):
+    for key in _SCORE:
         setattr(score, key, _rows(getattr(score, key), arrays[f"score.{key}"], old))
     score.sources = {
         name: (float(good), float(due), int(at)) for name, (good, due, at) in book["scores"].items()
