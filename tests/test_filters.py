@@ -210,7 +210,7 @@ def test_the_extended_filter_is_filterpys() -> None:
 def rows_of_root(p: Floats) -> Floats:
     """(U √D)ᵀ: filterpy shifts by rows."""
     unit, diagonal = estimate.factored(p[None])
-    return (unit[0] * np.sqrt(diagonal[0])).T
+    return (unit[..., 0] * np.sqrt(diagonal[:, 0])).T
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.reference import TICK, Wearing
 
 from gemel import hooks
 from gemel.clock import SECOND
-from gemel.errors import GemelError
+from gemel.errors import GemelError, Invalid, NotFound
 from gemel.fleet import Fleet
 from gemel.kernels.base import Kernel, parameter, sensor, state
 from gemel.kernels.base import signal as input_
@@ -919,3 +920,20 @@ def test_threads_that_share_a_fleet_come_to_what_one_comes_to() -> None:
     for part in range(4):
         work(alone, part)
     assert bits(shared) == bits(alone)
+
+
+def test_a_forecast_is_asked_by_name_or_by_row() -> None:
+    fleet = Fleet(Wearing, ["north", "south"])
+    fleet.tick(SECOND, {"load": np.array([1.0, 0.2]), "thermometer": 60.0})
+    ahead = fleet.forecast({"load": np.array([1.0, 0.2])}, dt=TICK, steps=50, paths=50)
+    assert ahead.rul("south") == ahead.rul(1) and ahead.ids == ("north", "south")
+    assert (ahead.first("north") == ahead.first(0)).all()
+    with pytest.raises(NotFound) as told:
+        ahead.rul("east")
+    assert told.value.code == "twin.unknown" and "north" in told.value.mend
+
+
+def test_no_fleet_runs_in_no_thread() -> None:
+    with pytest.raises(Invalid) as told:
+        Fleet(Wearing, ["north"], threads=-1)
+    assert told.value.code == "fleet.threads"

@@ -21,6 +21,7 @@ What is refused changes nothing. Threads may share a fleet: one call runs at a t
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from threading import RLock
@@ -340,13 +341,15 @@ class Fleet:
         inputs = self._scenario(values, rows, steps)
         parameters = self._stacked("p", list(self.kernel.layout.parameters))[rows]
         size, spread = parameters.shape[1], self._roster.spread
-        return foresee(
+        names = tuple(self.slots.name(int(row)) for row in rows)
+        ahead = foresee(
             self.kernel(), self.mean[rows], self.cov[rows], parameters,
             np.zeros((len(rows), size, size)) if spread is None else spread[rows],
             inputs, dt,
-            keys=np.array([twin_key(self.slots.name(int(r))) for r in rows], np.uint64),
+            keys=np.array([twin_key(name) for name in names], np.uint64),
             seed=seed, paths=paths, scenario=scenario, engine=self._engine,
         )  # fmt: skip
+        return replace(ahead, ids=names)
 
     # ---- disk ------------------------------------------------------------------------------------
 

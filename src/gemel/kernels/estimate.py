@@ -61,7 +61,7 @@ def update(
     unit, diagonal = factored(last.cov)
     columns: dict[str, Any] = {n: np.zeros(lanes, kind) for n, kind in native.columns.items()}
     _fill(columns, "x", layout.states, last.mean)
-    _fill(columns, "D", layout.states, diagonal)
+    _fill(columns, "D", layout.states, diagonal.T)
     _fill(columns, "u", layout.inputs, u)
     _fill(columns, "p", layout.parameters, p)
     _fill(columns, "y", layout.outputs, y)
@@ -69,7 +69,7 @@ def update(
     names = list(layout.states)
     for j, b in enumerate(names):
         for i, a in enumerate(names[:j]):
-            _put(columns, f"U.{a}.{b}", unit[:, i, j])
+            _put(columns, f"U.{a}.{b}", unit[i, j])
     dt = elapsed(last.instant, instant, begun & ready)
     parts = _parts(cls, columns, dt)
     _put(columns, "dt", np.where(begun, dt, -1.0))
@@ -123,30 +123,38 @@ def _parts(kernel: type[Kernel], columns: dict[str, Any], dt: Floats) -> Floats:
 
 
 def factored(cov: Floats) -> tuple[Floats, Floats]:
-    """P = U D Uᵀ: U (A,X,X) unit upper triangular, D (A,X). What has no variance has no U."""
-    left, count = np.array(cov), cov.shape[-1]
-    unit = np.zeros_like(left)
-    diagonal = np.zeros(left.shape[:-1])
+    """P = U D Uᵀ: (A,X,X) → U (X,X,A) unit upper triangular, D (X,A). No variance, no U."""
+    left = cov.transpose(1, 2, 0).copy()  # component-major: the rows of a fleet lie side by side
+    count = len(left)
+    unit, diagonal = np.zeros_like(left), np.zeros(left.shape[1:])
     for j in reversed(range(count)):
-        d = np.maximum(left[:, j, j], 0.0)
-        column = np.where(
-            d[:, None] > 0.0, left[:, :j, j] / np.where(d > 0.0, d, 1.0)[:, None], 0.0
-        )
-        unit[:, :j, j], unit[:, j, j], diagonal[:, j] = column, 1.0, d
-        left[:, :j, :j] -= column[:, :, None] * column[:, None, :] * d[:, None, None]
+        diagonal[j] = np.maximum(left[j, j], 0.0)
+        unit[j, j] = 1.0
+        safe = np.where(diagonal[j] > 0.0, diagonal[j], np.inf)
+        for i in range(j):
+            unit[i, j] = left[i, j] / safe
+            for k in range(i + 1):
+                left[k, i] -= unit[k, j] * unit[i, j] * diagonal[j]
     return unit, diagonal
 
 
 def covariance(columns: dict[str, Any], names: list[str], count: int) -> Floats:
     """P (A,X,X) of the factors in columns U.*.* and D.*."""
     size = len(names)
-    unit = np.zeros((count, size, size))
-    for j, b in enumerate(names):
-        unit[:, j, j] = 1.0
-        for i, a in enumerate(names[:j]):
-            unit[:, i, j] = columns[f"U.{a}.{b}"][:count]
-    diagonal = np.stack([columns[f"D.{a}"][:count] for a in names], -1) if size else unit[:, 0]
-    return np.asarray(np.einsum("aij,aj,akj->aik", unit, diagonal, unit))
+    out = np.zeros((size, size, count))
+    for k, c in enumerate(names):
+        diagonal = columns[f"D.{c}"][:count]
+        unit = [columns[f"U.{a}.{c}"][:count] for a in names[:k]]
+        for i, above in enumerate(unit):
+            scaled = above * diagonal
+            for j in range(i + 1):
+                out[j, i] += unit[j] * scaled
+            out[i, k] += scaled
+        out[k, k] += diagonal
+    for i in range(size):
+        for j in range(i):
+            out[i, j] = out[j, i]
+    return np.ascontiguousarray(out.transpose(2, 0, 1))
 
 
 def elapsed(since: Instants, instant: int, rows: Bools) -> Floats:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gemel.errors import Invalid
+from gemel.errors import Invalid, NotFound
 from gemel.kernels import lanes, pace
 from gemel.kernels.base import Kernel
 from gemel.kernels.draws import Keys, lane_keys, normal
@@ -53,16 +53,21 @@ class InOrder:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """modes · passage (A, paths, modes): s to the first crossing, inf where censored."""
+    """modes · passage (A, paths, modes): s to the first crossing, inf where censored.
+
+    ids (A,): the assets by name, where they have one
+    """
 
     modes: list[str]
     passage: Floats
     horizon: float
     scenario: str
+    ids: tuple[str, ...] = ()
 
-    def rul(self, row: int) -> list[Rul]:
-        """The time to each limit of one row, as quantiles and the share that was reached."""
-        answers = []
+    def rul(self, which: int | str) -> list[Rul]:
+        """The time to each limit of one asset, by row or by id: quantiles, and the share of paths
+        that reached it. Raises NotFound `twin.unknown`."""
+        row, answers = self._row(which), []
         for k, mode in enumerate(self.modes):
             paths = np.sort(self.passage[row, :, k])
             picks = [paths[min(len(paths) - 1, int(q * len(paths)))] for q in QUANTILES]
@@ -74,11 +79,20 @@ class Foreseen:
             answers.append(Rul(mode, quantiles, reached, self.horizon, self.scenario))
         return answers
 
-    def first(self, row: int) -> Floats:
+    def first(self, which: int | str) -> Floats:
         """When the first limit of any kind is reached on each path, s: (paths,)."""
         if not self.modes:
             return np.full(self.passage.shape[1], np.inf)
-        return np.asarray(self.passage[row].min(axis=-1))
+        return np.asarray(self.passage[self._row(which)].min(axis=-1))
+
+    def _row(self, which: int | str) -> int:
+        if isinstance(which, str) and which not in self.ids:
+            raise NotFound(
+                "twin.unknown",
+                f"this forecast has no '{which[:64]}'",
+                mend=f"it has {', '.join(self.ids[:8]) or 'rows by number alone'}",
+            )
+        return self.ids.index(which) if isinstance(which, str) else int(which)
 
 
 def foresee(
