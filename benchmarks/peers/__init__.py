@@ -32,6 +32,7 @@ PEERS = {
     "filterpy_ekf": ONE_THREAD,
     "filterpy_ekf_dual": ONE_THREAD,
     "filterpy_ukf": ONE_THREAD,
+    "json_loop": ONE_THREAD,
     "jax_ekf": {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": XLA_FLAGS},
     "numpy_paths": ONE_THREAD,
     "progpy_pf": ONE_THREAD,

@@ -5,6 +5,7 @@ Never   is the truth: all of it can be had again from the journal.
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,13 @@ def _telemetry(judged: Judged, tick: int) -> pa.Table:
 
 def _words(labels: Labels) -> pa.Array:
     code = labels.code.astype(np.int32, copy=False)
-    return pa.DictionaryArray.from_arrays(code, pa.array(labels.words, pa.string()))
+    return pa.DictionaryArray.from_arrays(code, _dictionary(labels.words))
+
+
+@lru_cache(64)
+def _dictionary(words: tuple[str, ...]) -> pa.Array:
+    """Words as Arrow has them; a fleet's are the same each time."""
+    return pa.array(words, pa.string())
 
 
 def _estimates(told: Told, tick: int, at: int) -> pa.Table:

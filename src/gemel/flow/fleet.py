@@ -302,7 +302,9 @@ def _grid(
     slots, rows, columns = np.array(sorted(ports), np.int64).reshape(-1, 3).T
     every = int(binding.every * SECOND)
     inputs = len(layout.inputs)
-    return Grid(binding.name, every, slots, rows, columns, factor, offset, inputs, constant)
+    return Grid(
+        binding.name, every, slots, rows, columns, factor, offset, inputs, constant, len(index)
+    )
 
 
 def _follow(plant: PlantFile, twin: Twin, path: str, binding: str) -> tuple[Twin, str]:

@@ -31,7 +31,9 @@ def histories(
     )
     twin, signal = (Labels.of(table[name].to_pylist()) for name in ("twin", "signal"))
     instant, value = table["instant"].to_numpy(), table["value"].to_numpy()
-    samples = align.Samples(plan.rules.slots(twin, signal), instant, value)
+    slot = plan.rules.slots(twin, signal)
+    known = slot >= 0  # not what another twin's interface calls by the same name
+    samples = align.Samples(slot[known], instant[known], value[known])
     grid = replace(fleet.grid, every=int(every * SECOND))
     memory = align.GridMemory.blank(grid)
     align.feed(grid, memory, samples)

@@ -166,8 +166,8 @@ def digest(memory: Memory, changes: list[dict[str, Any]]) -> str:
     for name in sorted(memory.fleets):
         fleet = memory.fleets[name]
         for field_name in ("instant", "mean", "cov"):
-            sha.update(np.ascontiguousarray(getattr(fleet.estimate, field_name)).tobytes())
-        sha.update(fleet.p.tobytes())
+            sha.update(np.ascontiguousarray(getattr(fleet.estimate, field_name)).data)
+        sha.update(np.ascontiguousarray(fleet.p).data)
     sha.update(json.dumps([memory.books, changes], sort_keys=True).encode())
     return sha.hexdigest()
 

@@ -8,6 +8,7 @@ clock, then closes for good; the last good sample of the interval is its value.
 """
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ class Grid:
 
     ports: slot → [(row, column)] as three parallel arrays sorted by slot; `factor`, `offset` turn
     the interface's unit into the kernel's: (S,) per column. constant (A,S): NaN, or a property.
+    every: ns · size: slots of the plant
     """
 
     binding: str
@@ -35,6 +37,17 @@ class Grid:
     offset: Floats
     inputs: int
     constant: Floats
+    size: int
+
+    @cached_property
+    def begin(self) -> NDArray[np.int64]:
+        """Of every slot of the plant, the first port that it feeds: (size,)."""
+        return np.searchsorted(self.slots, np.arange(self.size))
+
+    @cached_property
+    def several(self) -> NDArray[np.int64]:
+        """Of every slot of the plant, how many ports it feeds: (size,)."""
+        return np.bincount(self.slots, minlength=self.size)
 
 
 @dataclass
@@ -120,8 +133,8 @@ def _cells(grid: Grid, samples: Samples) -> _Cells:
 
 def _ports(grid: Grid, slot: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which sample feeds which port; a slot may feed several, or none."""
-    first = np.searchsorted(grid.slots, slot, "left")
-    count = np.searchsorted(grid.slots, slot, "right") - first
+    begin, several = grid.begin, grid.several
+    first, count = begin[slot], several[slot]
     if (count == 1).all():
         return np.arange(len(slot)), first
     sample = np.repeat(np.arange(len(slot)), count)

@@ -130,5 +130,5 @@ def _checksum(arrays: Arrays, book: str) -> str:
     total = hashlib.sha256(book.encode())
     for name, array in arrays.items():
         total.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return total.hexdigest()

@@ -1,0 +1,146 @@
+"""How fast telemetry becomes belief and history, in rows a CPU second: a row is one sample.
+
+Owns    the figures `telemetry.*` of `make bench` on the whole path.
+Never   counts the making of the bytes: they are there before the clock starts.
+"""
+
+import io
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks import peers
+from benchmarks.runner import ROOT, figure
+from gemel.clock import SECOND, ManualClock
+from gemel.connect.decode import decode_telemetry
+from gemel.flow.fleet import Plan, compile_plan
+from gemel.flow.loop import Loop
+from gemel.graph.plantfile import read_plant
+from gemel.kernels import estimate
+from gemel.records import Entry
+from gemel.store.journal import Journal
+from gemel.store.lake import Lake
+from gemel.store.ledger import Ledger
+from gemel.store.snapshots import Snapshots
+
+TWINS, FRAMES, WARM = 100_000, 40, 4
+UNITS = {"speed": "1", "load": "1", "oil_temperature": "degC", "vibration": "mm/s"}
+USUAL = np.array([1.0, 1.0, 51.0, 2.1])
+BEGIN, EVERY = 1_000_000_000 * SECOND, 10 * SECOND
+
+
+def plant(twins: int) -> Plan:
+    """A plant of reference bearings, whose estimates enter history every ten minutes."""
+    telemetry = {name: {"unit": unit, "range": [-1e6, 1e6]} for name, unit in UNITS.items()}
+    raw: dict[str, Any] = {
+        "plant": {"name": "bench", "lateness": "10s", "skew": "1min"},
+        "interface": {"Machine": {"id": "dtmi:gemel:bench:Machine;1", "telemetry": telemetry}},
+        "twin": [{"id": f"m{k:06d}", "interface": "Machine"} for k in range(twins)],
+        "binding": [
+            {
+                "name": "bearing",
+                "kernel": "benchmarks.reference:ReferenceBearing",
+                "interface": "Machine",
+                "every": "10s",
+                "keep": "10min",
+            }
+        ],
+    }
+    return compile_plan(read_plant(raw, "bench"), Path())
+
+
+def frames(twins: int, count: int) -> list[bytes]:
+    """Wide Arrow streams, a row a twin and a column a signal, one instant each."""
+    rng = np.random.default_rng(0)
+    names = pa.array([f"m{k:06d}" for k in range(twins)])
+    code = pa.array(np.arange(twins, dtype=np.int32))
+    told = []
+    for k in range(1, count + 1):
+        values = USUAL + rng.normal(0.0, 0.01, (twins, len(USUAL)))
+        columns = {"twin": pa.DictionaryArray.from_arrays(code, names)}
+        columns["instant"] = pa.array(np.full(twins, BEGIN + k * EVERY))
+        columns |= {name: pa.array(values[:, n].copy()) for n, name in enumerate(UNITS)}
+        record = pa.record_batch(columns)
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, record.schema) as stream:
+            stream.write_batch(record)
+        told.append(sink.getvalue())
+    return told
+
+
+@figure(
+    "telemetry.path",
+    unit={
+        "telemetry.arrow_rows": "1/s",
+        "telemetry.arrow_vs_loop": "1",
+        "telemetry.filter_share": "1",
+    },
+    kind="bench",
+)
+def path() -> dict[str, float]:
+    """Arrow frames of 100,000 twins × 4 signals: decode → journal (fsynced) → quality → align →
+    EKF → ledger, with history in Delta and snapshots: all that the process does, in CPU seconds."""
+    plan, told = plant(TWINS), frames(TWINS, FRAMES)
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        loop = _loop(plan, Path(folder))
+        began, tracked = 0.0, _Tracked()
+        for k, payload in enumerate(told):
+            if k == WARM:
+                began, tracked.seconds = time.process_time(), 0.0
+            now = BEGIN + (k + 1) * EVERY
+            decoded = decode_telemetry(
+                payload, None, received_at=now, source="bench", limit=1 << 30, count=10**9
+            )
+            loop.journal.append([Entry("batch", "bench", now, str(k), decoded.batch)])
+            loop.step()
+        loop.keep()
+        spent = time.process_time() - began
+        filtered = tracked.close()
+        book = loop.memory.books["bench"]
+        assert book["stored"] == book["received"] == FRAMES * TWINS * len(UNITS)
+        instants = loop.memory.fleets["bearing"].estimate.instant
+        assert (instants == BEGIN + (FRAMES - 1) * EVERY).all()
+        assert loop._lake.known("telemetry") == loop.tick
+        loop.journal.close()
+    rows = (FRAMES - WARM) * TWINS * len(UNITS) / spent
+    return {
+        "telemetry.arrow_rows": rows,
+        "telemetry.arrow_vs_loop": rows / peers.rate("json_loop"),
+        "telemetry.filter_share": filtered / spent,
+    }
+
+
+def _loop(plan: Plan, folder: Path) -> Loop:
+    return Loop(
+        plan,
+        Journal(folder / "journal.db"),
+        Ledger(f"sqlite:///{folder}/ledger.db"),
+        Lake(folder / "lake"),
+        Snapshots(folder / "snapshots"),
+        ManualClock(0),
+        {},
+        lambda *_: None,
+    )
+
+
+class _Tracked:
+    """CPU seconds spent in the filter while it is open."""
+
+    def __init__(self) -> None:
+        self.seconds, self._own = 0.0, estimate.update
+        estimate.update = self._update
+
+    def _update(self, *given: Any) -> Any:
+        began = time.process_time()
+        answer = self._own(*given)
+        self.seconds += time.process_time() - began
+        return answer
+
+    def close(self) -> float:
+        estimate.update = self._own
+        return self.seconds
