@@ -1,6 +1,7 @@
 """The guard: what may never be sent. It can only refuse.
 
-Owns    the envelope: declared range, fresh belief, one command at a time for an asset, expiry.
+Owns    the envelope: declared range, fresh belief, good telemetry, one command at a time for an
+        asset, expiry.
 Never   proposes, and is never asked to make an exception.
 """
 
@@ -18,8 +19,12 @@ def refusal(
     expires_at: int,
     estimate_at: int,
     busy: str,
+    doubt: str = "",
 ) -> str:
-    """Why this command may not be sent; "" when nothing speaks against it."""
+    """Why this command may not be sent; "" when nothing speaks against it.
+
+    doubt: why the telemetry that feeds the twin cannot be leaned on
+    """
     if not low <= argument <= high:
         return f"argument {argument:g} is outside the declared range [{low:g}, {high:g}]"
     if now >= expires_at:
@@ -27,6 +32,8 @@ def refusal(
     if (now - estimate_at) / SECOND > STALE:
         silent = format_duration((now - estimate_at) / SECOND)
         return f"the twin last heard from its asset {silent} ago"
+    if doubt:
+        return doubt
     if busy:
         return f"invocation {busy} to the same asset is not finished"
     return ""

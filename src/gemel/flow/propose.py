@@ -13,6 +13,7 @@ from gemel.flow.fleet import Fleet, Plan
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
 from gemel.flow.receive import command_of, target_of
+from gemel.flow.trust import doubt
 from gemel.graph.plantfile import Policy
 from gemel.insight.findings import of_twin
 from gemel.insight.value import next_service, saving
@@ -33,6 +34,8 @@ def propose(plan: Plan, fleet: Fleet, memory: Memory, instant: int, outcome: Out
         )
         for twin in twins:
             if _may_ask(memory, policy, twin, instant):
+                if doubt(plan, fleet, memory, fleet.row[twin], instant):
+                    continue  # a command must not follow from telemetry that cannot be leaned on
                 made = _proposal(plan, fleet, memory, policy, twin, instant)
                 if made:
                     memory.control.proposals[made.id] = made

@@ -13,6 +13,7 @@ from gemel.errors import Bug
 from gemel.flow.fleet import Plan
 from gemel.flow.memory import FleetMemory, Memory
 from gemel.flow.outcome import Outcome
+from gemel.flow.trust import doubt
 from gemel.graph.plantfile import Command
 from gemel.insight.findings import close_twin
 from gemel.insight.value import learn_event
@@ -120,7 +121,9 @@ def _verdict(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None
 
 def _guard(plan: Plan, memory: Memory, proposal: Proposal, command: Command, now: int) -> str:
     fleet = plan.fleets[proposal.binding]
-    estimate_at = memory.fleets[proposal.binding].estimate.instant[fleet.row[proposal.twin]]
+    row = fleet.row[proposal.twin]
+    estimate_at = int(memory.fleets[proposal.binding].estimate.instant[row])
+    closed = now - plan.rules.lateness - fleet.grid.every  # until then frames could be made
     target = target_of(plan, proposal.twin, command)
     busy = [i.id for i in memory.control.invocations.values() if i.target == target]
     return guard.refusal(
@@ -129,8 +132,9 @@ def _guard(plan: Plan, memory: Memory, proposal: Proposal, command: Command, now
         command.high,
         now=now,
         expires_at=proposal.expires_at,
-        estimate_at=int(estimate_at),
+        estimate_at=estimate_at,
         busy=busy[0] if busy else "",
+        doubt=doubt(plan, fleet, memory, row, max(estimate_at, closed)),
     )
 
 

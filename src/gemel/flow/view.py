@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from gemel.flow import trust
 from gemel.flow.fleet import Fleet, Plan
 from gemel.flow.memory import FleetMemory, Memory
+from gemel.records import REASONS
 
 IN_STEP = 3.0  # running NIS per sensor above this: the twin does not track its asset, and says so
 
@@ -25,6 +27,7 @@ class View:
     twins: list[dict[str, Any]]
     books: dict[str, dict[str, int]]
     fleets: list[dict[str, Any]]
+    sources: list[dict[str, Any]]
     status: dict[str, Any] = field(default_factory=dict)
 
     def twin(self, identity: str) -> dict[str, Any] | None:
@@ -37,6 +40,8 @@ def look(plan: Plan, memory: Memory, tick: int, epoch: int) -> View:
     findings: dict[str, list[str]] = {}
     for finding in memory.findings.open.values():
         findings.setdefault(finding.twin, []).append(finding.id)
+    trusted = trust.twins(plan, memory)
+    nothing: dict[str, Any] = {"score": None, "silent": []}
     twins = []
     for twin in plan.plant.twins.values():
         rows = {
@@ -54,6 +59,7 @@ def look(plan: Plan, memory: Memory, tick: int, epoch: int) -> View:
                 "latest": _latest(plan, memory, twin.id, twin.interface),
                 "fleets": rows,
                 "findings": findings.get(twin.id, []),
+                "quality": trusted.get(twin.id, nothing),
                 "worst": min(indices, default=1.0),
             }
         )
@@ -66,7 +72,8 @@ def look(plan: Plan, memory: Memory, tick: int, epoch: int) -> View:
     }
     books = {source: dict(book) for source, book in memory.books.items()}
     fleets = [_fleet(name, fleet, memory.fleets[name]) for name, fleet in plan.fleets.items()]
-    return View(memory.at, tick, epoch, twins, books, fleets, status)
+    sources = trust.sources(memory)
+    return View(memory.at, tick, epoch, twins, books, fleets, sources, status)
 
 
 def _latest(plan: Plan, memory: Memory, twin: str, interface: str) -> dict[str, Any]:
@@ -80,9 +87,16 @@ def _latest(plan: Plan, memory: Memory, twin: str, interface: str) -> dict[str, 
                 "value": value,
                 "unit": declared.unit,
                 "instant": instant,
-                "quality": "good",
+                **_quality(int(memory.quality.reason[slot])),
             }
     return latest
+
+
+def _quality(reason: int) -> dict[str, str]:
+    """Of a signal's newest sample, which may be newer than the last credible value."""
+    word = REASONS[reason]
+    grade = "good" if not word else "bad" if word in ("range", "rate") else "uncertain"
+    return {"quality": grade, "reason": word}
 
 
 def _row(fleet: Fleet, held: FleetMemory, row: int) -> dict[str, Any]:

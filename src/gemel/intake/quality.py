@@ -61,6 +61,7 @@ CODES = {  # why a sample is rejected → the code that `gemel explain` knows
     "ahead_of_clock": "sample.ahead_of_clock",
     "far_past": "sample.far_past",
 }
+LIGHT = 1e200  # 1/s; nothing changes so fast, and times a duration it is still a number
 KEPT_TABLES = 64  # of words looked up, by what sources send again and again
 Slots = NDArray[np.int64]
 Codes = NDArray[np.int8]
@@ -114,6 +115,12 @@ class Rules:
     def ceiling(self) -> Floats:
         """The largest credible value of every slot: (S,)."""
         return np.minimum(self.high, ABSURD)
+
+    @cached_property
+    def pace(self) -> Floats:
+        """The largest credible change a second of every slot, a number even where none is declared:
+        (S,)."""
+        return np.minimum(self.rate, LIGHT)
 
     @cached_property
     def _table(self) -> Callable[[tuple[str, ...], tuple[str, ...]], Slots]:
@@ -346,7 +353,7 @@ def _in_time(
     before_t = np.where(begins, memory.instant[s], np.roll(t, 1))
     before_v = np.where(begins, memory.value[s], np.roll(v, 1))
     gone = (t - before_t) / SECOND
-    fast = (before_t > 0) & (gone > 0) & (np.abs(v - before_v) > rules.rate[s] * gone)
+    fast = (before_t > 0) & (gone > 0) & (np.abs(v - before_v) > rules.pace[s] * gone)
     if fast.any():
         hasty = np.zeros(len(rules.unit), np.bool_)
         hasty[s[fast]] = True

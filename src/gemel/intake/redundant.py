@@ -58,8 +58,8 @@ class Relations:
 
         last (M,): ns of each member's reading before, 0 = it has no vote · reading (M,)
         slot (N,) · instant (N,), not before `last` of its slot · value (N,) · vote (N,)
-        The departure is from the median of the others, NaN where none is fresh; of a slot without
-        a relation it is the value itself.
+        The departure is from the median of all that have a vote, of two from the other one; NaN
+        where there is no other. Of a slot without a relation it is the value itself.
         """
         doubted, apart = np.zeros(len(slot), np.bool_), value.copy()
         first = np.searchsorted(self.slot, slot, "left")
@@ -77,10 +77,11 @@ class Relations:
         agree = (votes & near).sum(axis=1)
         odd = own & (2 * agree <= votes.sum(axis=1))
         doubted[row[odd]] = True
-        votes[np.arange(len(row)), place] = False
-        from_others = value[row] - _median(np.where(votes, readings[cell], np.nan))
+        others = votes.sum(axis=1) - own
+        from_all = value[row] - _median(np.where(votes, readings[cell], np.nan))
+        from_all = np.where(others == 0, np.nan, np.where(own & (others == 1), 2.0, 1.0) * from_all)
         is_first = np.append(True, row[1:] != row[:-1])
-        apart[row[is_first]] = from_others[is_first]
+        apart[row[is_first]] = from_all[is_first]
         return doubted, apart
 
     def _cells(

@@ -63,11 +63,12 @@ class Score:
         kept = float(np.exp((at - now) / (DAY * SECOND)))
         self.sources[source] = (before * kept + good, of * kept + due, now)
 
-    def share(self, now: int, missing: Floats) -> Floats:
-        """The score of every twin: (T,), NaN where nothing was due.
+    def share(self, now: int, missing: Floats, twin: Numbers | None = None) -> Floats:
+        """The score of some twins, None: of all: (N,), NaN where nothing was due.
 
-        missing (T,): samples due by `now` of signals that are silent
+        missing (N,): samples due by `now` of signals that are silent
         """
-        kept = np.exp((self.at - now) / (DAY * SECOND))
+        which = slice(None) if twin is None else twin
+        kept = np.exp((self.at[which] - now) / (DAY * SECOND))
         with np.errstate(invalid="ignore"):
-            return np.asarray(self.good * kept / (self.due * kept + missing))
+            return np.asarray(self.good[which] * kept / (self.due[which] * kept + missing))

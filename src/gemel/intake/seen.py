@@ -142,3 +142,11 @@ def groups(slot: Slots, instant: Instants) -> tuple[Slots, NDArray[np.bool_]]:
         same = slot[1:] == slot[:-1]
     first[1:] = ~(same & (instant[1:] == instant[:-1]))
     return order, first
+
+
+def among(slots: Slots, slot: Slots) -> tuple[Slots, Slots]:
+    """The rows of `slot` (N,) that are among `slots` (D,), sorted, distinct; which each is."""
+    place = np.searchsorted(slots, slot)
+    rows = np.flatnonzero(place < len(slots))
+    rows = rows[slots[place[rows]] == slot[rows]]
+    return rows, place[rows]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gemel.clock import SECOND
 from gemel.intake.score import DAY
-from gemel.intake.seen import groups
+from gemel.intake.seen import among, groups
 from gemel.records import Floats, Instants
 
 Slots = NDArray[np.int64]
@@ -37,9 +37,8 @@ class Periods:
 
         slot, instant (N,): in any order. Before its first sample a signal misses none.
         """
-        place = np.minimum(np.searchsorted(self.slots, slot), len(self.slots) - 1)
-        due = np.flatnonzero(self.slots[place] == slot)
-        place, instant = place[due], instant[due]
+        due, place = among(self.slots, slot)
+        instant = instant[due]
         newer = np.flatnonzero(instant > heard[place])
         order, _ = groups(place[newer], instant[newer])
         e, t = place[newer][order], instant[newer][order]

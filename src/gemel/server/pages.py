@@ -62,11 +62,12 @@ _FLEET = {
     "health": {"worn out": {"index": 0.69, "std": 0.02}},
     "rul": [_RUL],
 }
+_GOOD = {"quality": "good", "reason": ""}
 _TWIN = {
     "id": "st1-b2",
     "interface": "Bearing",
     "links": {"part_of": "st1"},
-    "latest": {"oil_flow": {"value": 35.1, "unit": "L/min", "instant": _AT, "quality": "good"}},
+    "latest": {"oil_flow": {"value": 35.1, "unit": "L/min", "instant": _AT, **_GOOD}},
     "fleets": {"bearing": _FLEET},
     "findings": ["F-000001"],
     "worst": 0.69,
@@ -124,6 +125,8 @@ def _items(row: dict[str, Any]) -> dict[str, Any]:
 
 _MAINTENANCE = {"twin": "st1-b2", "resets": ["wear"], "by": "M. Keller", "why": "new shells"}
 _SAVED = {"mean": 61_000.0, "low": 58_000.0, "high": 64_000.0, "proposals": 1, "without_a_price": 0}
+_SCORE = {"twin": "st1-b2", "score": 0.982, "silent": [{"signal": "oil_flow", "start": _AT}]}
+_CLOCK = {"source": "hall", "score": 0.991, "lag": 0.4, "reasons": {"stuck": 211, "range": 3}}
 _SAMPLE = {"twin": "st1", "signal": "speed", "instant": _AT, "value": 3000.0}
 _ESTIMATE = {"twin": "st1-b2", "binding": "bearing", "name": "wear", "mean": 0.31, "std": 0.02}
 
@@ -155,6 +158,7 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
     ),
     "events": ("telemetry", {"name": "price", "instant": _AT, "journal": 61_008}, (422, 503)),
     "sources": ("telemetry", _items({"source": "hall", **_BOOK, "balanced": True}), ()),
+    "quality": ("telemetry", {**_items(_SCORE), "sources": [_CLOCK]}, (422,)),
     "dead-letters": (
         "telemetry",
         _items({"source": "http", "fate": "dead", "code": "message.json"}),

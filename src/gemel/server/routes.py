@@ -37,7 +37,7 @@ MOST = 10_000  # rows of a ledger list that are looked through
 FACTS = 300_000  # rows of the lake that one request takes into memory
 NOUNS = (
     "status twins fleets findings proposals invocations sources dead-letters history estimates "
-    "kernels runs value ledger telemetry events maintenance live"
+    "kernels runs value ledger telemetry events maintenance live quality"
 ).split()
 __all__ = ["ABOUT", "NOUNS", "TAGS", "router", "value_line"]
 
@@ -495,6 +495,15 @@ def sources(request: Request) -> Response:
 
 def _balanced(book: dict[str, int]) -> bool:
     return book["received"] == sum(count for name, count in book.items() if name != "received")
+
+
+@router.get("/quality", **says("quality", "How good telemetry was over the last day, worst first"))
+def quality(request: Request, limit: Limit = 100, after: After = None) -> Response:
+    _, view = _told(request)
+    rows = [{"twin": twin["id"], **twin["quality"]} for twin in view.twins]
+    rows.sort(key=lambda row: (row["score"] is None, row["score"] or 0.0, row["twin"]))
+    listed = page(rows, limit, after, lambda row: str(row["twin"]))
+    return _list(view, {**listed, "sources": view.sources})
 
 
 @router.get("/dead-letters", **says("dead-letters", "What was refused or could not be read"))
