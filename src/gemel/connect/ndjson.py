@@ -132,7 +132,9 @@ class _Lines:
 
 def _table(block: bytes) -> pa.Table | None:
     """The lines as a table; None unless each is one object without nulls, of plain numbers."""
-    block = block.replace(b"\r\n", b"\n").rstrip(b"\r\n")
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n")
+    block = block.rstrip(b"\r\n")
     if not _is_plain(block):
         return None
     try:

@@ -7,6 +7,7 @@ Never   raises on bad input, and never judges a value: NaN goes on to the qualit
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from gemel.clock import parse_instant
@@ -110,6 +111,22 @@ _KINDS: dict[type, str] = {
     dict: "an object",
     type(None): "null",
 }
+
+
+def leaves(item: Any) -> Iterator[tuple[str, Any]]:
+    """(name, value) of all that stands in an object of objects; names within are joined by dots.
+
+    >>> list(leaves({"a": 1, "b": {"c": 2}}))
+    [('a', 1), ('b.c', 2)]
+    """
+    open_ = [("", item)]
+    while open_:
+        name, held = open_.pop()
+        if isinstance(held, dict):
+            below = [(f"{name}.{key}" if name else key, value) for key, value in held.items()]
+            open_ += reversed(below)
+        else:
+            yield name, held
 
 
 def parse(payload: bytes) -> Any:
