@@ -45,7 +45,8 @@ from gemel.store.lease import Lease
 from gemel.store.ledger import Ledger
 from gemel.store.snapshots import Snapshots
 
-LOOK_EVERY = 0.2  # s of wall time between two pictures
+LOOK_EVERY = 0.2  # s of wall time between two pictures, unless something happened
+LOOK_SHARE = 0.05  # of the time that pictures may take, of a large plant that is watched
 ANSWER = 30.0  # s a person's request waits for the tick that takes it in
 
 
@@ -70,8 +71,11 @@ class Host:
         self.failure: GemelError | None = None
         self._stop, self._drained = threading.Event(), threading.Event()
         self._applied = threading.Condition()
-        self._sequence, self._looked_at = 0, 0.0
+        self._sequence = 0
+        self._looking = threading.Lock()  # guards the two below
         self._view: View | None = None
+        self._look_at = 0.0
+        self._news = False  # something happened that the picture does not show
         self._threads: list[threading.Thread] = []
         self.runs = Runs(self)
         self.loop: Loop | None = None
@@ -172,7 +176,6 @@ class Host:
     def _loop(self) -> None:
         assert self.loop is not None
         self.loop.run(self._stop, self._drained)
-        self._view = look(self.plan, self.loop.memory, self.loop.tick, self.loop.epoch)
 
     def _read(self, source: Source) -> None:
         position = self.journal.position(source.name)
@@ -194,11 +197,8 @@ class Host:
 
     def _on_commit(self, memory: Memory, tick: int, outcome: Outcome) -> None:
         """Called by the loop's thread after each commit."""
-        now = time.monotonic()
-        told = outcome.findings or outcome.proposals or outcome.invocations or outcome.events
-        if told or now - self._looked_at > LOOK_EVERY or self._view is None:
-            epoch = self.loop.epoch if self.loop else 0
-            self._view, self._looked_at = look(self.plan, memory, tick, epoch), now
+        if outcome.findings or outcome.proposals or outcome.invocations or outcome.events:
+            self._news = True
         self.runs.on_commit(outcome)
         with self._applied:
             self._sequence = memory.sequence
@@ -207,10 +207,21 @@ class Host:
     # ---- what is asked -------------------------------------------------------------------------
 
     def view(self) -> View:
-        """The latest picture."""
-        if self._view is None:
+        """The latest picture: taken when it is asked for, between two ticks."""
+        loop = self.loop
+        if loop is None:
             raise Unavailable("host.not_ready", "it has not started", mend="wait a moment")
-        return self._view
+        with self._looking:
+            began = time.monotonic()
+            if self._view is None or (
+                self._view.tick != loop.tick and (self._news or began >= self._look_at)
+            ):
+                with loop.still:
+                    self._news = False
+                    self._view = look(self.plan, loop.memory, loop.tick, loop.epoch)
+                done = time.monotonic()
+                self._look_at = done + max(LOOK_EVERY, (done - began) / LOOK_SHARE)
+            return self._view
 
     def submit(self, kind: str, body: dict[str, Any], source: str = "person") -> int:
         """Journal one entry and wait for the tick that takes it in; its sequence."""

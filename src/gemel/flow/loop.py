@@ -55,6 +55,7 @@ class Loop:
         self.plan, self.journal, self.ledger, self.clock = plan, journal, ledger, clock
         self.sinks, self._on_commit = sinks, on_commit
         self._snapshots, self._derived = snapshots, Derived(lake)
+        self.still = threading.Lock()  # held while the memory moves: who wants to look takes it
         self.epoch = ledger.claim()
         self._kept_at = time.monotonic()
         self._snapshot_at = self._kept_at + KEEP_EVERY
@@ -84,9 +85,10 @@ class Loop:
         entries = self.journal.read(self.memory.sequence, ENTRIES)
         if not entries:
             return False
-        outcome = tick(self.plan, self.memory, entries)
-        self.tick += 1
-        self._commit(self._row(outcome))
+        with self.still:
+            outcome = tick(self.plan, self.memory, entries)
+            self.tick += 1
+            self._commit(self._row(outcome))
         self._derived.take(self.tick, outcome.at, outcome)
         self._on_commit(self.memory, self.tick, outcome)
         for invocation in outcome.outbox:
