@@ -49,7 +49,10 @@ WALL_CLOCK = re.compile(r"^(time\.time(_ns)?|(datetime\.)?(datetime|date)\.(now|
 
 # An optional heavy dependency: the one file that may load it, in a function, by name, with an error
 # that says which extra to install.
-OPTIONAL = {"matplotlib": "dataset.py", "pandas": "dataset.py", "psycopg": "store/ledger.py"}
+OPTIONAL = {
+    "confluent_kafka": "connect/kafka.py", "matplotlib": "dataset.py", "pandas": "dataset.py",
+    "psycopg": "store/ledger.py",
+}  # fmt: skip
 
 MODULE_LINES, FUNCTION_LINES, LINE_WIDTH = 600, 60, 100
 NO_NAMES = {"util", "utils", "helper", "helpers", "common", "core", "manager", "managers", "misc"}

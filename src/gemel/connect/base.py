@@ -1,15 +1,16 @@
 """What a source and a sink promise.
 
-Owns    the two contracts every protocol keeps, and the form of a dead letter.
+Owns    the two contracts every protocol keeps, the form of a dead letter and of a command.
 Never   knows a protocol.
 """
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from gemel.clock import Clock
+from gemel.clock import Clock, format_instant
 from gemel.errors import GemelError
 from gemel.records import Entry, Invocation
 
@@ -51,3 +52,14 @@ def dead_letter(source: str, received_at: int, payload: bytes, error: GemelError
         "head": payload[:HEAD].decode("utf-8", "backslashreplace"),
     }
     return Entry("dead", source, received_at, body=body)
+
+
+def command_payload(invocation: Invocation) -> bytes:
+    """The command as JSON for the wire."""
+    body = {
+        "invocation": invocation.id,
+        "command": invocation.command,
+        "argument": invocation.argument,
+        "expires_at": format_instant(invocation.expires_at),
+    }
+    return json.dumps(body).encode()

@@ -7,48 +7,52 @@ Never   resends a command: one connection, one publish, one answer for each.
     PREFIX/TWIN/reply       asset → Gemel
 
 A broker keeps for a slow or absent subscriber only as much as it is told to: mosquitto drops beyond
-1000 messages unless its configuration says `max_queued_messages 0`.
+1000 messages unless its configuration says `max_queued_messages 0`. It also waits for an answer
+after every 20 messages; `max_inflight_messages 1000` lets more of them share a commit.
 """
 
-import json
 import logging
 import queue
+import ssl
+import struct
 import threading
 import time
 import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from gemel import hooks
-from gemel.clock import Clock, WallClock, format_instant
-from gemel.connect.base import Deliver
-from gemel.connect.decode import Decoded, decode_reply, decode_telemetry
-from gemel.errors import Conflict, Denied, Invalid, Unavailable
+from gemel.clock import Clock, WallClock
+from gemel.connect import shadow
+from gemel.connect.base import Deliver, command_payload
+from gemel.connect.decode import decode_reply
+from gemel.connect.formats import Decoder, Ours
+from gemel.connect.inbox import Message, read_messages
+from gemel.connect.login import Tls
+from gemel.connect.sparkplug import Sparkplug
+from gemel.connect.things import Things
+from gemel.errors import Conflict, Denied, GemelError, Invalid, Unavailable
 from gemel.records import Batch, Entry, Invocation
 
 log = logging.getLogger("gemel.mqtt")
 
-GROUP = 500  # messages that share one commit, at most
+GROUP = 2_000  # messages that share one commit, at most
 GATHER = 0.020  # s, the longest a message waits for company
-LULL = 0.002  # s of silence that end the gathering: a broker may send no more before an answer
+LULL = 0.0005  # s of silence that end the gathering: a broker may send no more before an answer
+AHEAD = 10_000  # messages that wait in memory, at most: a slow journal slows the reading
+READ = 1 << 16  # bytes taken from the wire at once
+KNOWN = 100_000  # topics whose meaning is remembered
 KEEP_ALIVE = 30  # s
 WEEK = 7 * 86_400
 REFUSED = ("Not authorized", "Bad user name or password")
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Files of a TLS connection, PEM; ca "" trusts the system's authorities."""
-
-    ca: str = ""
-    certificate: str = ""
-    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,12 +136,63 @@ class Topics:
         return topic.split("/")[level]
 
 
+class Client(paho.Client):
+    """paho asks the system three times for a message and once for an answer: this once for many.
+
+    problem: why it could not connect
+    """
+
+    problem: OSError | None = None
+    _ahead = memoryview(b"")  # read from the wire, and not yet by paho
+
+    def reconnect(self) -> MQTTErrorCode:
+        self._ahead = memoryview(b"")
+        try:
+            return super().reconnect()
+        except OSError as problem:
+            self.problem = problem
+            raise
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        told = super().loop_read(max_packets)
+        while self._ahead and told == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            told = super().loop_read(max_packets)
+        return told
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self._ahead:
+            try:
+                self._ahead = memoryview(super()._sock_recv(READ))
+            except ssl.SSLError as problem:  # a server that wants our certificate says so late
+                self.problem = problem
+                raise
+        piece, self._ahead = self._ahead[:bufsize], self._ahead[bufsize:]
+        return bytes(piece)
+
+    def ack_all(self, numbers: Sequence[int]) -> None:
+        """Acknowledge messages of QoS 1 by their numbers."""
+        if numbers:
+            packets = b"".join(struct.pack("!BBH", 0x40, 2, number) for number in numbers)
+            self._packet_queue(0x40, packets, numbers[-1], 1)
+
+    def why(self, code: object = "no connection") -> str:
+        """The cause of the last failure, in words."""
+        return str(self.problem or code)
+
+    def distrusts(self) -> bool:
+        """Whether it failed because one side does not trust the other's certificate."""
+        told = str(self.problem).lower().replace("_", " ")
+        return isinstance(self.problem, ssl.SSLError) and (
+            "certificate" in told or "unknown ca" in told
+        )
+
+
 def connect_client(
     address: Address, client_id: str, *, keep: bool, manual_ack: bool = False, once: bool = False
-) -> paho.Client:
+) -> Client:
     """A paho client, not yet connected. keep: the broker keeps its session; once: no reconnect."""
     five = address.version == "5"
-    client = paho.Client(
+    client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if five else not keep,
@@ -184,94 +239,167 @@ def refusal(address: Address) -> Denied:
     )
 
 
+def distrust(address: Address, why: str) -> Denied:
+    """One of the two does not trust the other's certificate."""
+    return Denied(
+        "mqtt.untrusted",
+        f"the broker and Gemel do not trust each other: {why}",
+        where=repr(address),
+        mend="check ca, certificate and key of the source, and the name in the url",
+    )
+
+
 class MqttSource:
     """Telemetry and replies of one hall; a message is acknowledged once `deliver` has returned.
 
     The broker keeps the session (`client_id` is stable), so what came while Gemel was away follows.
     A message that was delivered but not acknowledged comes again: its samples are duplicates.
+
+    topic: a filter; with our own formats it has one + where the twin's name stands
+    group: share the topic with others of this group (each with a `client_id` of its own)
+    replies: the filter of assets' replies, None: PREFIX/+/reply of our own formats, "" none
+    things: answers devices that speak shadows, where no service beside us does
     """
 
-    def __init__(self, name: str, address: Address, topic: str, *, client_id: str = "") -> None:
-        self.name, self.address, self.topics = name, address, Topics(topic)
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        topic: str,
+        *,
+        client_id: str = "",
+        decoder: Decoder | None = None,
+        group: str = "",
+        replies: str | None = None,
+        things: Things | None = None,
+    ) -> None:
+        self.decoder: Decoder = decoder or Ours()
+        self._topics = Topics(topic) if isinstance(self.decoder, Ours) else None
+        self.name, self.address, self.topic, self.group = name, address, check_filter(topic), group
+        self.things = things
+        if replies is None:
+            replies = self._topics.of("+", "reply") if self._topics else ""
+        self.replies = check_filter(replies) if replies else ""
         self.client_id = client_id or f"gemel-{name}"
         self.connected = False
-        self._waiting: queue.SimpleQueue[tuple[int, paho.MQTTMessage]] = queue.SimpleQueue()
+        self._waiting: deque[tuple[int, paho.MQTTMessage]] = deque()
+        self._there, self._ending = threading.Event(), threading.Event()
+        self._meaning: dict[bytes, tuple[str, str | None, bool]] = {}
         self._session = 0  # counts connections: an answer belongs to the one it came over
-        self._refused = False
+        self._refused: GemelError | None = None
         self._said = False
 
     def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
         """Until `stop`: gather, decode, deliver, acknowledge. `position` is the broker's, not ours.
 
-        Raises `mqtt.denied` when the broker does not know us; an outage is only logged.
+        Raises `mqtt.denied` or `mqtt.untrusted` when broker and Gemel do not go together; an outage
+        is only logged.
         """
-        self._refused, self._said = False, False
+        self._refused, self._said = None, False
+        self._ending.clear()
         client = connect_client(self.address, self.client_id, keep=True, manual_ack=True)
+        self._client = client
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_connect_fail = self._on_connect_fail
+        client.on_connect_fail, client.on_subscribe = self._on_connect_fail, self._on_subscribe
         client.on_message = self._on_message
         begin(client, self.address, keep=True)
         try:
             while not stop.is_set():
                 if self._refused:
-                    raise refusal(self.address)
-                messages = self._gather()
-                if not messages:
+                    raise self._refused
+                waiting = self._gather()
+                if not waiting:
                     continue
-                deliver(self._entries([m for _, m in messages], clock.now()))
+                messages, now = [message for _, message in waiting], clock.now()
+                if entries := self._entries(messages, now):
+                    deliver(entries)
                 hooks.at("source.before_ack")
-                for session, message in messages:
-                    if session == self._session:
-                        client.ack(message.mid, message.qos)
+                client.ack_all([m.mid for at, m in waiting if m.qos and at == self._session])
+                for topic, payload in self._answers(messages, now):
+                    client.publish(topic, payload, qos=1)
         finally:
+            self._ending.set()
             end(client)
             self.connected = False
 
     def _gather(self) -> list[tuple[int, paho.MQTTMessage]]:
         """Messages that wait: up to GROUP, or what comes within GATHER seconds of the first."""
-        try:
-            messages = [self._waiting.get(timeout=0.1)]
-        except queue.Empty:
+        if not self._there.wait(0.1):
             return []
-        until = time.monotonic() + GATHER
-        while len(messages) < GROUP and time.monotonic() < until:
-            try:
-                messages.append(self._waiting.get(timeout=LULL))
-            except queue.Empty:
-                break
-        return messages
+        until, count = time.monotonic() + GATHER, 0
+        while count < len(self._waiting) < GROUP and time.monotonic() < until:
+            count = len(self._waiting)
+            time.sleep(LULL)
+        self._there.clear()
+        found = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
+        if self._waiting:
+            self._there.set()
+        return found
 
     def _entries(self, messages: list[paho.MQTTMessage], now: int) -> list[Entry]:
         """One batch of all their samples, then dead letters, then replies."""
-        decoded: list[Decoded] = []
+        told: list[Message] = []
         replies: list[Entry] = []
         for message in messages:
-            topic = topic_of(message)
-            if topic.startswith(self.topics.prefix) and topic.endswith("/reply"):
-                payload = bytes(message.payload)
+            topic, twin, is_reply = self._meant(message)
+            payload = bytes(message.payload)
+            if is_reply:
                 replies.append(decode_reply(payload, received_at=now, source=self.name))
-            else:
-                decoded.append(
-                    decode_telemetry(
-                        bytes(message.payload),
-                        self.topics.twin(topic),
-                        received_at=now,
-                        source=self.name,
-                    )
-                )
-        batch = Batch.joined([item.batch for item in decoded])
-        entries = [Entry("batch", self.name, now, batch=batch)] if len(batch) else []
-        return entries + [entry for item in decoded for entry in item.dead] + replies
+            elif self.things is None or self.things.reports(topic):
+                told.append(Message(payload, twin, topic))
+        found = read_messages(told, self.decoder, received_at=now, source=self.name) if told else []
+        return found + replies
+
+    def _meant(self, message: paho.MQTTMessage) -> tuple[str, str | None, bool]:
+        """(topic, the twin it names, whether it is of replies)."""
+        known = self._meaning.get(message._topic)
+        if known is None:
+            topic = topic_of(message)
+            is_reply = bool(self.replies) and paho.topic_matches_sub(self.replies, topic)
+            twin = self._topics.twin(topic) if self._topics and not is_reply else None
+            known = topic, twin, is_reply
+            if len(self._meaning) >= KNOWN:
+                self._meaning.clear()
+            self._meaning[message._topic] = known
+        return known
+
+    def _answers(self, messages: list[paho.MQTTMessage], now: int) -> list[tuple[str, bytes]]:
+        """What the protocol above wants said, now that the messages are durable."""
+        if isinstance(self.decoder, Sparkplug):
+            return self.decoder.rebirths()
+        if self.things is None:
+            return []
+        return [
+            answer
+            for message in messages
+            for answer in self.things.take(topic_of(message), bytes(message.payload), now)
+        ]
 
     def _on_connect(
         self, client: paho.Client, data: Any, flags: Any, code: Any, props: Any
     ) -> None:
         if code.is_failure:
-            self._refused = str(code) in REFUSED
+            if str(code) in REFUSED:
+                self._refused = refusal(self.address)
             self._outage(str(code))
             return
         self._session += 1
-        client.subscribe([(self.topics.telemetry, 1), (self.topics.of("+", "reply"), 1)])
+        shared = f"$share/{self.group}/" if self.group else ""
+        filters = [shared + self.topic, *([self.replies] if self.replies else [])]
+        filters += self.things.filters if self.things else []
+        client.subscribe([(one, 1) for one in filters])
+
+    def _on_subscribe(
+        self, client: paho.Client, data: Any, number: int, codes: Any, props: Any
+    ) -> None:
+        if any(code.is_failure for code in codes):
+            self._refused = Denied(
+                "mqtt.not_allowed",
+                f"the broker does not let us read '{self.topic}'",
+                where=repr(self.address),
+                mend="give this user the right to read telemetry and replies there",
+            )
+            return
         if self._said:
             log.info("%s: %s is back", self.name, self.address)
         self.connected, self._said = True, False
@@ -279,28 +407,42 @@ class MqttSource:
     def _on_disconnect(
         self, client: paho.Client, data: Any, flags: Any, code: Any, props: Any
     ) -> None:
-        if self.connected and code.is_failure:
-            self._outage(str(code))
+        if self._client.distrusts():
+            self._refused = distrust(self.address, self._client.why())
+        if code.is_failure:
+            self._outage(self._client.why(code))
         self.connected = False
 
     def _on_connect_fail(self, client: paho.Client, data: Any) -> None:
-        self._outage("no connection")
+        if self._client.distrusts():
+            self._refused = distrust(self.address, self._client.why())
+        self._outage(self._client.why())
 
     def _outage(self, why: str) -> None:
         """Say an outage once, however many attempts fail."""
-        if not self._said:
+        if not self._said and not self._ending.is_set():
             log.warning("%s: %s is away (%s); trying on", self.name, self.address, why)
         self._said = True
 
     def _on_message(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
-        self._waiting.put((self._session, message))
+        while len(self._waiting) >= AHEAD and not self._ending.wait(0.005):
+            pass
+        self._waiting.append((self._session, message))
+        self._there.set()
 
 
 class MqttSink:
-    """Sends a command over a connection of its own: nothing is left behind that could be resent."""
+    """Sends a command over a connection of its own: nothing is left behind that could be resent.
+
+    topic: of telemetry, with one + for the twin: commands go to PREFIX/TWIN/command
+    """
 
     def __init__(self, address: Address, topic: str, *, timeout: float = 10.0) -> None:
         self.address, self.topics, self.timeout = address, Topics(topic), timeout
+
+    def message(self, invocation: Invocation) -> tuple[str, bytes]:
+        """(topic, payload) of a command."""
+        return self.topics.of(invocation.target, "command"), command_payload(invocation)
 
     def send(self, invocation: Invocation) -> None:
         """Publish once (QoS 1) and wait for the broker's PUBACK.
@@ -311,10 +453,9 @@ class MqttSink:
         link = _Link(self.address, f"gemel-command-{uuid.uuid4().hex[:12]}")
         try:
             link.open(self.timeout)
+            topic, payload = self.message(invocation)
             hooks.at("wire.before_send")
-            sent = link.client.publish(
-                self.topics.of(invocation.target, "command"), command_payload(invocation), qos=1
-            )
+            sent = link.client.publish(topic, payload, qos=1)
             if not _answered(sent, self.timeout):
                 raise Conflict(
                     "wire.unanswered",
@@ -327,15 +468,30 @@ class MqttSink:
             end(link.client)
 
 
-def command_payload(invocation: Invocation) -> bytes:
-    """The command as JSON for PREFIX/TARGET/command."""
-    body = {
-        "invocation": invocation.id,
-        "command": invocation.command,
-        "argument": invocation.argument,
-        "expires_at": format_instant(invocation.expires_at),
-    }
-    return json.dumps(body).encode()
+class ShadowSink(MqttSink):
+    """A command as the desired state of a shadow: told to the device, or to the service it has.
+
+    names: command → the property it sets · things: None where a service beside us keeps shadows
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        names: Mapping[str, str],
+        things: Things | None = None,
+        *,
+        timeout: float = 10.0,
+    ) -> None:
+        super().__init__(address, shadow.UPDATE, timeout=timeout)
+        self.names, self.things = names, things
+
+    def message(self, invocation: Invocation) -> tuple[str, bytes]:
+        name = self.names.get(invocation.command, invocation.command)
+        if self.things is None:
+            wish = {name: invocation.argument}
+            return shadow.encode_desired(invocation.target, wish, invocation.id)
+        at = WallClock().now()
+        return self.things.desire(invocation.target, name, invocation.argument, invocation.id, at)
 
 
 def listen(url: str, seconds: float) -> Batch:
@@ -367,6 +523,7 @@ class _Link:
         self.client = connect_client(address, client_id, keep=False, once=True)
         self.client.on_connect = self._on_connect
         self.client.on_connect_fail = self._on_connect_fail
+        self.client.on_disconnect = self._on_disconnect
         self._answer: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def open(self, timeout: float) -> None:
@@ -378,6 +535,8 @@ class _Link:
             answer = f"no answer within {timeout:g} s"
         if answer in REFUSED:
             raise refusal(self.address)
+        if self.client.distrusts():
+            raise distrust(self.address, answer)
         if answer:
             raise Unavailable(
                 "wire.unavailable",
@@ -392,7 +551,12 @@ class _Link:
         self._answer.put(str(code) if code.is_failure else "")
 
     def _on_connect_fail(self, client: paho.Client, data: Any) -> None:
-        self._answer.put("no connection")
+        self._answer.put(self.client.why())
+
+    def _on_disconnect(
+        self, client: paho.Client, data: Any, flags: Any, code: Any, props: Any
+    ) -> None:
+        self._answer.put(self.client.why(code))  # of use only where it comes before an answer
 
 
 def _answered(sent: paho.MQTTMessageInfo, timeout: float) -> bool:
@@ -402,6 +566,22 @@ def _answered(sent: paho.MQTTMessageInfo, timeout: float) -> bool:
         return sent.is_published()
     except (RuntimeError, ValueError):
         return False
+
+
+def check_filter(topic: str) -> str:
+    """A topic filter as MQTT has them, or `mqtt.topic`."""
+    levels = topic.split("/")
+    if (
+        not topic
+        or "#" in "".join(levels[:-1])
+        or any(len(level) > 1 and set("+#") & set(level) for level in levels)
+    ):
+        raise Invalid(
+            "mqtt.topic",
+            f"'{topic[:80]}' is no filter of topics",
+            mend="let + stand alone between two /, and # alone at the end",
+        )
+    return topic
 
 
 def topic_of(message: paho.MQTTMessage) -> str:

@@ -7,19 +7,37 @@ Never   speaks a protocol.
 import json
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gemel.connect.base import Sink, Source
 from gemel.connect.broker import EmbeddedBroker
 from gemel.connect.files import EventFileSource, FileSource
-from gemel.connect.mqtt import Address, MqttSink, MqttSource, parse_url
+from gemel.connect.formats import Ours, decoder_of
+from gemel.connect.kafka import MECHANISM, Cluster, KafkaSink, KafkaSource
+from gemel.connect.login import LOGIN, read_login
+from gemel.connect.mqtt import Address, MqttSink, MqttSource, ShadowSink, parse_url
+from gemel.connect.shadow import UPDATE
+from gemel.connect.things import Things
 from gemel.errors import Invalid, Unavailable
 from gemel.flow.fleet import Plan
 from gemel.graph.plantfile import SourceSpec
 
 FILES = ("csv", "parquet")
+FORMATTED = ("format", "map", "commands", "replies", "group", *LOGIN)
+MQTT_OPTIONS = ("url", "embedded", "topic", "version", "client", "serve", *FORMATTED)
+KAFKA_OPTIONS = (
+    "brokers",
+    "topic",
+    "topics",
+    "begin",
+    "gone",
+    "key",
+    "shared",
+    "mechanism",
+    *FORMATTED,
+)
 
 
 @dataclass
@@ -41,7 +59,9 @@ def connect(plan: Plan, data: Path) -> Connectors:
     made = Connectors()
     for spec in plan.plant.sources.values():
         if spec.kind == "mqtt":
-            _mqtt(spec, data, made)
+            _mqtt(spec, plan, data, made)
+        elif spec.kind == "kafka":
+            _kafka(spec, plan.where, made)
         elif spec.kind in FILES:
             _file(spec, plan.where, made)
         else:
@@ -49,7 +69,7 @@ def connect(plan: Plan, data: Path) -> Connectors:
                 "source.kind",
                 f"'{spec.kind}' is no kind of source",
                 where=f"source {spec.name}",
-                mend=f"use one of: mqtt, {', '.join(FILES)}",
+                mend=f"use one of: mqtt, kafka, {', '.join(FILES)}",
             )
     if plan.plant.clock["kind"] == "data" and len(made.telemetry) > 1:
         raise Invalid(
@@ -61,32 +81,126 @@ def connect(plan: Plan, data: Path) -> Connectors:
     return made
 
 
-def _mqtt(spec: SourceSpec, data: Path, made: Connectors) -> None:
-    topic = str(spec.options.get("topic", "+/telemetry"))
-    if spec.options.get("embedded"):
-        made.broker, address = embedded(data)
-        made.address = address
-    elif "url" in spec.options:
-        address, path = parse_url(str(spec.options["url"]))
-        topic = path or topic
-    else:
+def _mqtt(spec: SourceSpec, plan: Plan, data: Path, made: Connectors) -> None:
+    options, where = _known(spec, MQTT_OPTIONS)
+    decoder = decoder_of(options, where)
+    format = str(options.get("format", "json"))
+    address, topic = _broker(options, plan.where, data, made, where)
+    topic = topic or str(options.get("topic", UPDATE if format == "shadow" else "+/telemetry"))
+    things = Things() if format == "shadow" and options.get("serve", True) else None
+    commands = options.get("commands", isinstance(decoder, Ours) or format == "shadow")
+    made.telemetry.append(
+        MqttSource(
+            spec.name,
+            address,
+            topic,
+            client_id=str(options.get("client", "")),
+            decoder=decoder,
+            group=str(options.get("group", "")),
+            replies=options.get("replies", None),
+            things=things,
+        )
+    )
+    if format == "shadow" and commands:
+        _take_commands(made, ShadowSink(address, _properties(plan), things), where)
+    elif commands:
+        prefix = commands if isinstance(commands, str) else topic
+        _take_commands(made, MqttSink(address, prefix), where)
+
+
+def _broker(
+    options: dict[str, Any], folder: Path, data: Path, made: Connectors, where: str
+) -> tuple[Address, str]:
+    """The broker's address and who we are to it, and the topic if the url names one."""
+    if options.get("embedded", False):
+        made.broker, made.address = embedded(data)
+        return made.address, ""
+    if "url" not in options:
         raise Invalid(
             "source.no_address",
             "it has neither url nor embedded",
-            where=f"source {spec.name}",
-            mend='write url = "mqtt://user:password@host:1883" or embedded = true',
+            where=where,
+            mend='write url = "mqtt://127.0.0.1:1883" or embedded = true',
         )
-    made.telemetry.append(MqttSource(spec.name, address, topic))
-    if not spec.options.get("commands", True):
-        return
+    address, topic = parse_url(str(options.get("url")))
+    login = read_login(options, folder, where)
+    return replace(
+        address,
+        user=login.user or address.user,
+        password=login.password or address.password,
+        tls=login.tls or address.tls,
+        version=str(options.get("version", address.version)),
+    ), topic
+
+
+def _properties(plan: Plan) -> dict[str, str]:
+    """Command → the property of a shadow that it sets: the signal that confirms it."""
+    return {
+        name: command.signal or command.input
+        for interface in plan.plant.interfaces.values()
+        for name, command in interface.commands.items()
+    }
+
+
+def _kafka(spec: SourceSpec, folder: Path, made: Connectors) -> None:
+    options, where = _known(spec, KAFKA_OPTIONS)
+    decoder = decoder_of(options, where)
+    if "brokers" not in options:
+        raise Invalid(
+            "source.no_address",
+            "it does not name its brokers",
+            where=where,
+            mend='write brokers = "127.0.0.1:9092"',
+        )
+    cluster = Cluster(
+        str(options.get("brokers")),
+        read_login(options, folder, where),
+        str(options.get("mechanism", MECHANISM)),
+    )
+    topics = options.get("topics") or [options.get("topic", "telemetry")]
+    framed = options.get("format") == "arrow"  # a frame names its twins itself
+    commands = options.get("commands", "")
+    made.telemetry.append(
+        KafkaSource(
+            spec.name,
+            cluster,
+            [str(topic) for topic in topics],
+            decoder=decoder,
+            replies=str(options.get("replies", "")),
+            group=str(options.get("group", "")),
+            begin=str(options.get("begin", "earliest")),
+            gone=str(options.get("gone", "stop")),
+            keyed=options.get("key", "none" if framed else "twin") == "twin",
+            shared=bool(options.get("shared", False)),
+        )
+    )
+    if commands:
+        _take_commands(made, KafkaSink(cluster, str(commands)), where)
+
+
+def _take_commands(made: Connectors, sink: Sink, where: str) -> None:
     if "" in made.sinks:
         raise Invalid(
             "source.two_wires",
-            "two MQTT sources would both take commands",
-            where=f"source {spec.name}",
+            "two sources would both take commands",
+            where=where,
             mend="write commands = false on the one that only measures",
         )
-    made.sinks[""] = MqttSink(address, topic)
+    made.sinks[""] = sink
+
+
+def _known(spec: SourceSpec, known: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    """The options of a source, if its connector knows them all; and where that is."""
+    where = f"source {spec.name}"
+    odd = sorted(set(spec.options) - set(known))
+    if odd:
+        raise Invalid(
+            "source.option",
+            f"an option is not known: '{odd[0]}'",
+            where=where,
+            mend=f"known are: {', '.join(known)}",
+        )
+    return dict(spec.options), where
 
 
 def _file(spec: SourceSpec, folder: Path, made: Connectors) -> None:

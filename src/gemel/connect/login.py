@@ -1,0 +1,87 @@
+"""Who we are to a server, and how we know that it is the right one.
+
+Owns    where a password comes from (an environment variable, a file), and the files of TLS.
+Never   shows a secret: neither in a `repr` nor in an error.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gemel.errors import Invalid
+
+LOGIN = ("user", "password_env", "password_file", "ca", "certificate", "key", "tls")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files of a TLS connection, PEM; ca "" trusts the system's authorities."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Login:
+    """user "" is nobody: the server may know us by our certificate. tls None is a bare wire."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: Tls | None = None
+
+
+def read_login(options: Mapping[str, Any], folder: Path, where: str) -> Login:
+    """From `user`, `password_env` | `password_file`, `ca`, `certificate`, `key`, `tls`.
+
+    Files are found from the plant file's folder; one that is not there is an error now and not
+    when the wire is first used.
+
+    >>> read_login({"user": "gemel", "tls": True}, Path(), "source hall")
+    Login(user='gemel', tls=Tls(ca='', certificate='', key=''))
+    """
+    told = {name: options[name] for name in LOGIN if name in options}
+    tls = None
+    paths = {name: _file(told, name, folder, where) for name in ("ca", "certificate", "key")}
+    if told.get("tls") or any(paths.values()):
+        tls = Tls(**paths)
+    if bool(paths["certificate"]) != bool(paths["key"]):
+        raise Invalid(
+            "login.half_a_pair",
+            "a client certificate and its key belong together",
+            where=where,
+            mend='write both: certificate = "gemel.pem" and key = "gemel.key"',
+        )
+    return Login(str(told.get("user", "")), _password(told, folder, where), tls)
+
+
+def _password(told: dict[str, Any], folder: Path, where: str) -> str:
+    if "password_env" in told:
+        name = str(told["password_env"])
+        if name not in os.environ:
+            raise Invalid(
+                "login.no_password",
+                f"the environment variable '{name}' is not set",
+                where=where,
+                mend=f"export {name}=… before gemel run, or write password_file",
+            )
+        return os.environ[name]
+    path = _file(told, "password_file", folder, where)
+    return Path(path).read_text(encoding="utf-8").rstrip("\r\n") if path else ""
+
+
+def _file(told: dict[str, Any], name: str, folder: Path, where: str) -> str:
+    """The path of a file that is there and can be read, "" when none is named."""
+    if not told.get(name):
+        return ""
+    path = folder / os.path.expandvars(str(told[name]))
+    if not os.access(path, os.R_OK) or path.is_dir():
+        raise Invalid(
+            "login.no_file",
+            f"{name}: there is no file '{path}' that can be read",
+            where=where,
+            mend="give its path from the plant file's folder, and see that Gemel may read it",
+        )
+    return str(path)

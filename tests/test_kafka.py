@@ -1,0 +1,411 @@
+"""Kafka as a source and a sink, against Apache Kafka itself."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import NewPartitions
+from tests.kafka_servers import Kafka, free_port
+
+from gemel import hooks
+from gemel.clock import WallClock
+from gemel.connect.kafka import Cluster, KafkaSink, KafkaSource, read_position
+from gemel.errors import Invalid, NotFound, Unavailable
+from gemel.records import Batch, Entry, Invocation
+from gemel.store.journal import Journal
+
+pytestmark = pytest.mark.kafka
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class Kept:
+    """A journal, and the source that fills it, in a thread; killed and begun again at will."""
+
+    def __init__(self, folder: Path, kafka: Kafka, *topics: str, **how: Any) -> None:
+        self.journal = Journal(folder / "journal.db")
+        self.cluster, self.topics, self.how = Cluster(kafka.bootstrap), topics, how
+        self.error: BaseException | None = None
+        self.stop = threading.Event()
+        self.begin()
+
+    def begin(self) -> None:
+        self.source = KafkaSource("line", self.cluster, self.topics, **self.how)
+        self.stop.clear()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            position = self.journal.position("line")
+            self.source.run(self.journal.append, position, WallClock(), self.stop)
+        except BaseException as error:  # shown to the test
+            self.error = error
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+    def __enter__(self) -> "Kept":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+        self.journal.close()
+
+    def entries(self) -> list[Entry]:
+        return self.journal.read(0, 1_000_000)
+
+    def batches(self) -> list[Batch]:
+        return [entry.batch for entry in self.entries() if entry.batch is not None]
+
+    def values(self) -> list[float]:
+        return [value for batch in self.batches() for value in batch.value.tolist()]
+
+    def kinds(self) -> set[str]:
+        return {entry.kind for entry in self.entries()}
+
+
+class Writer:
+    """Idempotent, and waits for all replicas."""
+
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self.topic = topic
+        self.producer = Producer(
+            {
+                "bootstrap.servers": kafka.bootstrap,
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 2,
+                "batch.num.messages": 100,
+                "reconnect.backoff.max.ms": 200,
+                "log_level": 0,
+            }
+        )
+
+    def send(self, numbers: range, partition: int | None = None) -> None:
+        for number in numbers:
+            self.put(telemetry(float(number)), f"st{number % 7}", partition)
+
+    def put(self, value: bytes | None, key: str | None, partition: int | None = None) -> None:
+        where = {} if partition is None else {"partition": partition}
+        self.producer.produce(self.topic, value, key, **where)
+        self.producer.poll(0)
+
+    def wait(self) -> None:
+        assert self.producer.flush(60) == 0
+
+
+def telemetry(value: float) -> bytes:
+    return json.dumps({"time": "2017-01-09T00:01:00Z", "values": {"speed": value}}).encode()
+
+
+def order(identity: str = "i1", target: str = "st1-b2") -> Invocation:
+    late = 4_000_000_000 * 10**9
+    return Invocation(
+        identity, "p1", target, target, "set_oil_flow", 55.0, "sending", 0, late, 0, "me", "why"
+    )
+
+
+def numbers(count: int) -> list[float]:
+    return [float(k) for k in range(count)]
+
+
+def test_records_of_all_partitions_come_once_with_their_key_as_the_twin(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    writer, other = Writer(kafka, kafka.create("all", 3)), Writer(kafka, kafka.create("other"))
+    writer.send(range(1000))
+    other.send(range(1000, 1200))
+    writer.wait(), other.wait()
+    with Kept(tmp_path, kafka, "all", "other") as kept:
+        wait_for(lambda: len(kept.values()) >= 1200)
+        writer.send(range(1200, 1500))
+        writer.wait()
+        wait_for(lambda: len(kept.values()) >= 1500)
+        kept.end()
+        for batch in kept.batches():
+            twins = [f"st{int(value) % 7}" for value in batch.value.tolist()]
+            assert batch.twin.tolist() == twins
+        assert sorted(kept.values()) == numbers(1500)
+        place = read_position(kept.journal.position("line"))
+    assert sum(offset for (topic, _), offset in place.items() if topic == "all") == 1300
+    assert place["other", 0] == 200
+    reader = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "gemel-line"})
+    told = reader.committed([TopicPartition(*one) for one in place], timeout=10)
+    assert {(one.topic, one.partition): one.offset for one in told} == place  # for who watches lag
+    reader.close()
+
+
+def test_killed_at_every_point_it_loses_nothing_and_doubles_nothing(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    points = ["journal.before_commit", "journal.after_commit", "source.before_ack"] * 3
+    writer = Writer(kafka, kafka.create("killed", 2))
+
+    def kill(point: str) -> None:
+        if points and point == points[0]:
+            points.pop(0)
+            raise Killed
+
+    with Kept(tmp_path, kafka, "killed") as kept:
+        hooks.set_callback(kill)
+        try:
+            sent = 0
+            while points:
+                writer.send(range(sent, sent + 50))
+                writer.wait()
+                sent += 50
+                wait_for(lambda: not kept.thread.is_alive())
+                assert isinstance(kept.error, Killed)
+                kept.begin()
+        finally:
+            hooks.set_callback(None)
+        wait_for(lambda: len(kept.values()) >= sent)
+        kept.end()
+        assert sorted(kept.values()) == numbers(sent)
+
+
+def test_frames_tombstones_and_what_cannot_be_read(kafka: Kafka, tmp_path: Path) -> None:
+    writer = Writer(kafka, kafka.create("mixed"))
+    frame = pa.table(
+        {
+            "twin": [f"st{k % 50}" for k in range(500)],
+            "instant": pa.array(range(500), pa.int64()),
+            "speed": pa.array(numbers(500)),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, frame.schema) as stream:
+        stream.write_table(frame)
+    writer.put(sink.getvalue().to_pybytes(), None)
+    writer.put(b"\xffnot json", "st1")
+    writer.put(None, "st1")
+    writer.put(telemetry(500.0), None)  # names no twin
+    writer.put(telemetry(500.0), "st1")
+    writer.wait()
+    with Kept(tmp_path, kafka, "mixed") as kept:
+        wait_for(lambda: read_position(kept.journal.position("line")).get(("mixed", 0)) == 5)
+        assert sorted(kept.values()) == numbers(501)
+        dead = [entry.body["code"] for entry in kept.entries() if entry.kind == "dead"]
+    assert dead == ["message.encoding", "message.twin"]
+
+
+def test_a_killed_broker_comes_back_and_the_stream_goes_on(
+    kafka: Kafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = Writer(kafka, kafka.create("away"))
+    with Kept(tmp_path, kafka, "away") as kept:
+        writer.send(range(500))
+        writer.wait()
+        wait_for(lambda: kept.values())
+        kafka.brokers[0].kill()
+        writer.send(range(500, 1000))
+        wait_for(lambda: kept.source._said)
+        kafka.brokers[0].start()
+        writer.wait()
+        wait_for(lambda: len(kept.values()) >= 1000)
+        kept.end()
+        assert sorted(kept.values()) == numbers(1000) and kept.error is None
+    kafka.wait()
+    said = [r for r in caplog.records if r.name == "gemel.kafka" and r.levelname == "WARNING"]
+    assert len(said) == 1
+
+
+def test_the_leader_dies_and_nothing_is_lost_or_doubled(
+    kafka_of_three: Kafka, tmp_path: Path
+) -> None:
+    kafka = kafka_of_three
+    writer = Writer(kafka, kafka.create("led"))
+    with Kept(tmp_path, kafka, "led") as kept:
+        writer.send(range(2000))
+        wait_for(lambda: kept.values())
+        kafka.leader("led").kill()
+        writer.send(range(2000, 4000))
+        writer.wait()
+        wait_for(lambda: len(kept.values()) >= 4000)
+        kept.end()
+        assert kept.values() == numbers(4000) and kept.error is None
+
+
+@pytest.mark.parametrize(("gone", "expected"), [("earliest", [60, 61]), ("latest", [61])])
+def test_records_that_are_gone_are_told_and_the_stream_goes_on_as_declared(
+    kafka: Kafka, tmp_path: Path, gone: str, expected: list[int]
+) -> None:
+    topic = kafka.create(f"gone-{gone}")
+    writer = Writer(kafka, topic)
+    writer.send(range(20))
+    writer.wait()
+    with Kept(tmp_path, kafka, topic, gone=gone) as kept:
+        wait_for(lambda: len(kept.values()) == 20)
+        kept.end()
+        writer.send(range(20, 61))
+        writer.wait()
+        place = TopicPartition(topic, 0, 60)
+        kafka.admin.delete_records([place])[place].result(20)
+        kept.begin()
+        wait_for(lambda: "event" in kept.kinds())
+        writer.send(range(61, 62))
+        writer.wait()
+        wait_for(lambda: kept.values()[20:] == [float(k) for k in expected])
+        (told,) = [entry.body for entry in kept.entries() if entry.kind == "event"]
+    where = {key: told[key] for key in ("wanted", "first", "end", "onward")}
+    assert where == {"wanted": 20, "first": 60, "end": 61, "onward": expected[0]}
+
+
+def test_it_stops_at_records_that_are_gone_unless_told_otherwise(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    writer = Writer(kafka, kafka.create("strict"))
+    writer.send(range(5))
+    writer.wait()
+    with Kept(tmp_path, kafka, "strict") as kept:
+        wait_for(lambda: len(kept.values()) == 5)
+        kept.end()
+        writer.send(range(5, 10))
+        writer.wait()
+        place = TopicPartition("strict", 0, 8)
+        kafka.admin.delete_records([place])[place].result(20)
+        kept.begin()
+        wait_for(lambda: kept.error)
+        assert isinstance(kept.error, NotFound) and kept.error.code == "kafka.gone"
+        assert "record 5 is gone, there are 8 to 9" in kept.error.message
+
+
+def test_a_start_at_the_latest_is_a_start_that_a_restart_keeps(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    writer = Writer(kafka, kafka.create("late", 2))
+    writer.send(range(100))
+    writer.wait()
+    with Kept(tmp_path, kafka, "late", begin="latest") as kept:
+        wait_for(lambda: kept.journal.position("line"))
+        kept.end()
+        writer.send(range(100, 110))
+        writer.wait()
+        kept.begin()
+        wait_for(lambda: len(kept.values()) >= 10)
+        assert sorted(kept.values()) == [float(k) for k in range(100, 110)]
+
+
+def test_partitions_that_are_added_are_read_from_their_beginning(
+    kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gemel.connect.kafka.LOOK", 0.2)
+    writer = Writer(kafka, kafka.create("grown"))
+    writer.send(range(10))
+    writer.wait()
+    with Kept(tmp_path, kafka, "grown") as kept:
+        wait_for(lambda: len(kept.values()) == 10)
+        kafka.admin.create_partitions([NewPartitions("grown", 3)])["grown"].result(20)
+        fresh = Writer(kafka, "grown")
+        wait_for(lambda: len(fresh.producer.list_topics("grown").topics["grown"].partitions) == 3)
+        fresh.send(range(10, 20), 2)
+        fresh.wait()
+        wait_for(lambda: len(kept.values()) == 20)
+
+
+def test_members_of_a_group_share_the_partitions_and_one_takes_over_from_the_other(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    writer = Writer(kafka, kafka.create("shared", 4))
+    how: dict[str, Any] = {"shared": True, "group": "two"}
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    with Kept(tmp_path / "a", kafka, "shared", **how) as one:
+        writer.send(range(400))
+        wait_for(lambda: len(one.values()) >= 400)
+        with Kept(tmp_path / "b", kafka, "shared", **how) as two:
+            sent = 400
+            while not two.values():
+                writer.send(range(sent, sent + 40))
+                writer.wait()
+                sent += 40
+                time.sleep(0.1)
+            one.end()
+            writer.send(range(sent, sent + 400))
+            writer.wait()
+            sent += 400
+            wait_for(lambda: len(one.values()) + len(two.values()) >= sent)
+            two.end()
+            one.begin()
+            writer.send(range(sent, sent + 100))
+            writer.wait()
+            sent += 100
+            wait_for(lambda: len(one.values()) + len(two.values()) >= sent)
+            assert sorted(one.values() + two.values()) == numbers(sent)
+
+
+def test_a_command_goes_once_and_its_reply_comes_back(kafka: Kafka, tmp_path: Path) -> None:
+    kafka.create("commands"), kafka.create("telemetry"), kafka.create("replies")
+    cluster, seen = Cluster(kafka.bootstrap), []
+    hooks.set_callback(seen.append)
+    try:
+        KafkaSink(cluster, "commands").send(order())
+    finally:
+        hooks.set_callback(None)
+    assert seen == ["wire.before_send", "wire.after_send"]
+    asset = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "asset"})
+    asset.assign([TopicPartition("commands", 0, 0)])
+    record = asset.poll(20)
+    assert record is not None and record.error() is None
+    assert record.key() == b"st1-b2" and json.loads(record.value() or b"")["argument"] == 55.0
+    assert asset.poll(0.2) is None
+    asset.close()
+    writer = Writer(kafka, "replies")
+    writer.put(b'{"invocation": "i1", "accepted": true}', "st1-b2")
+    writer.wait()
+    with Kept(tmp_path, kafka, "telemetry", replies="replies") as kept:
+        wait_for(lambda: "reply" in kept.kinds())
+        (reply,) = [entry.body for entry in kept.entries() if entry.kind == "reply"]
+    assert reply == {"invocation": "i1", "accepted": True, "detail": ""}
+
+
+def test_a_topic_that_is_not_there_is_named(
+    kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gemel.connect.kafka.PATIENCE", 0.5)
+    with Kept(tmp_path, kafka, "misspelt") as kept:
+        wait_for(lambda: kept.error)
+    assert isinstance(kept.error, NotFound) and "'misspelt'" in kept.error.message
+    with pytest.raises(Unavailable, match="nothing was sent"):
+        KafkaSink(Cluster(kafka.bootstrap), "misspelt").send(order())
+
+
+def test_a_cluster_that_is_away_is_waited_for_and_a_command_surely_did_not_go(
+    tmp_path: Path,
+) -> None:
+    away = Cluster(f"127.0.0.1:{free_port()}")
+    with pytest.raises(Unavailable, match="nothing was sent"):
+        KafkaSink(away, "commands", timeout=0.5).send(order())
+    source, stop = KafkaSource("line", away, ["all"]), threading.Event()
+    thread = threading.Thread(target=source.run, args=([].extend, "", WallClock(), stop))
+    thread.start()
+    wait_for(lambda: source._said)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_what_is_missing_or_misspelt_says_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Invalid, match="gone = 'never'"):
+        KafkaSource("line", Cluster("127.0.0.1:1"), ["all"], gone="never")
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    with pytest.raises(Unavailable) as caught:
+        KafkaSource("line", Cluster("127.0.0.1:1"), ["all"])
+    assert caught.value.mend == "pip install 'gemel[kafka]'"
