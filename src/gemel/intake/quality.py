@@ -98,7 +98,10 @@ class Rules:
         """The slot of every row: (N,); −1 where the twin is unknown, −2 where its signal is."""
         if len(twin.words) * len(signal.words) > 4 * len(twin):  # few rows of many words
             twin, signal = twin.compact(), signal.compact()
-        return np.asarray(self._table(twin.words, signal.words)[twin.code, signal.code])
+        table = self._table(twin.words, signal.words)
+        cell = np.multiply(twin.code, table.shape[1], dtype=np.int64)
+        cell += signal.code
+        return np.asarray(table.ravel()[cell])
 
     @cached_property
     def names(self) -> tuple[Labels, Labels]:
@@ -350,8 +353,10 @@ def _in_time(
     rows: Any = slice(None)
     begins = np.ones(len(s), np.bool_)
     begins[1:] = s[1:] != s[:-1]
-    before_t = np.where(begins, memory.instant[s], np.roll(t, 1))
-    before_v = np.where(begins, memory.value[s], np.roll(v, 1))
+    before_t, before_v = memory.instant[s], memory.value[s]
+    if not begins.all():
+        before_t = np.where(begins, before_t, np.roll(t, 1))
+        before_v = np.where(begins, before_v, np.roll(v, 1))
     gone = (t - before_t) / SECOND
     fast = (before_t > 0) & (gone > 0) & (np.abs(v - before_v) > rules.pace[s] * gone)
     if fast.any():
@@ -366,14 +371,16 @@ def _in_time(
         s, t, v = s[rows], t[rows], v[rows]
         begins, before_t, before_v = begins[rows], before_t[rows], before_v[rows]
     changed = (before_t == 0) | (v != before_v)
-    since = _latest(begins, np.where(changed, t, memory.since[s]), changed)
+    since = np.where(changed, t, memory.since[s])
+    if not begins.all():
+        since = _latest(begins, since, changed)
     stuck = (t - since) / SECOND >= rules.stuck[s]
     if stuck.any():
         stuck = np.arange(len(quality))[rows][stuck]
         quality[stuck], reason[stuck] = UNCERTAIN, WHY["stuck"]
-    ends = np.flatnonzero(np.roll(begins, -1))
-    memory.since[s[ends]] = since[ends]
-    memory.instant[s[ends]], memory.value[s[ends]] = t[ends], v[ends]
+    ends = _rows(np.roll(begins, -1))
+    last = s[ends]
+    memory.since[last], memory.instant[last], memory.value[last] = since[ends], t[ends], v[ends]
     return quality, reason
 
 

@@ -99,7 +99,7 @@ class Relations:
         """
         relation, place, width = self.relation[member], self.place[member], 1 + self.place.max()
         order, first = groups(relation, instant)
-        cell = np.empty(len(order), np.int64)
+        cell = np.empty(len(member), np.int64)
         cell[order] = np.cumsum(first) - 1
         of, t = relation[order][first], instant[order][first]
         when, what = np.zeros((len(of), width), np.int64), np.zeros((len(of), width))

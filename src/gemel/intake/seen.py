@@ -9,6 +9,7 @@ become one, so that a stream of small batches keeps few.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,21 +52,22 @@ class Seen:
             return fate
         self.blocks = [b for b in self.blocks if len(b.instants) and b.instants[-1] > closed]
         order, first = groups(slot, instant)
-        again = np.flatnonzero(~first)
-        old = np.flatnonzero(first & (instant[order] <= self.newest[slot[order]]))
+        slot, instant, value = slot[order], instant[order], value[order]
+        told = fate.copy()
+        newest = self.newest[slot]
+        again, old = np.flatnonzero(~first), np.flatnonzero(first & (instant <= newest))
         if len(again):  # within the entry: each against the one before it
-            same = value[order[again]] == value[order[again - 1]]
-            fate[order[again]] = np.where(same, DUPLICATE, CORRECTION)
+            same = value[again] == value[again - 1]
+            told[again] = np.where(same, DUPLICATE, CORRECTION)
         if len(old):
-            rows = order[old]
-            there, before = self._find(slot[rows], instant[rows])
-            fate[rows[there]] = np.where(before == value[rows[there]], DUPLICATE, CORRECTION)
-        last = np.append(first[1:], True)
-        kept = order[last]
-        self.newest[slot[kept]] = np.maximum(
-            self.newest[slot[kept]], instant[kept]
-        )  # last: largest
-        self._keep(slot[kept], instant[kept], value[kept], closed)
+            there, before = self._find(slot[old], instant[old])
+            told[old[there]] = np.where(before == value[old[there]], DUPLICATE, CORRECTION)
+        fate[order] = told
+        if len(again):
+            last = np.append(first[1:], True)
+            slot, instant, value, newest = slot[last], instant[last], value[last], newest[last]
+        self.newest[slot] = np.maximum(newest, instant)  # of a slot the last is the largest
+        self._keep(slot, instant, value, closed)
         return fate
 
     @staticmethod
@@ -109,34 +111,36 @@ class Seen:
             slot, instant, value = Seen(self.slots, self.newest, self.blocks[-2:]).samples()
             wanted = np.flatnonzero(instant > closed)
             order, first = groups(slot[wanted], instant[wanted])
-            kept = wanted[order[np.append(first[1:], True)]] if len(wanted) else wanted
+            kept = wanted[order][np.append(first[1:], True)] if len(wanted) else wanted
             self.blocks[-2:] = [self._block(slot[kept], instant[kept], value[kept])]
 
     def _block(self, slot: Slots, instant: Instants, value: Floats) -> Block:
         """Distinct (slot, instant) as a block."""
         if len(instant) and (instant == instant[0]).all():
-            instants, number = instant[:1].copy(), np.zeros(len(slot), np.int64)
+            instants, key = instant[:1].copy(), slot.copy()
         else:
             instants, number = np.unique(instant, return_inverse=True)
-        key = number * self.slots + slot
+            key = number * self.slots + slot
         if (key[1:] > key[:-1]).all():
             return Block(instants, key, value.copy())
         order = np.argsort(key)
         return Block(instants, key[order], value[order])
 
 
-def groups(slot: Slots, instant: Instants) -> tuple[Slots, NDArray[np.bool_]]:
-    """An order by slot, then instant, then as they came; and which rows begin a new pair: (N,)."""
+def groups(slot: Slots, instant: Instants) -> tuple[Any, NDArray[np.bool_]]:
+    """An order by slot, then instant, then as they came; and which rows begin a new pair: (N,).
+
+    The order of rows that lie in order already is a slice: to take it copies nothing.
+    """
     first = np.ones(len(slot), np.bool_)
     if len(slot) < 2:
-        return np.arange(len(slot)), first
+        return slice(None), first
     up = slot[1:] > slot[:-1]
     if up.all():
-        return np.arange(len(slot)), first
+        return slice(None), first
+    order: Any = slice(None)
     same = slot[1:] == slot[:-1]
-    if (up | (same & (instant[1:] >= instant[:-1]))).all():
-        order = np.arange(len(slot))
-    else:
+    if not (up | (same & (instant[1:] >= instant[:-1]))).all():
         order = np.lexsort((instant, slot))
         slot, instant = slot[order], instant[order]
         same = slot[1:] == slot[:-1]
