@@ -145,18 +145,6 @@ def test_a_name_is_never_a_piece_of_a_query(tmp_path: Path) -> None:
     assert values(lake.telemetry([odd])) == [(odd, "x", 0, 0.0)]
 
 
-def test_compaction_changes_no_answer(tmp_path: Path) -> None:
-    lake = Lake(tmp_path)
-    for tick in range(1, 7):
-        rows = [{"value": float(tick), "tick": tick}, {"instant": tick, "tick": tick}]
-        lake.append("telemetry", telemetry(*rows), tick)
-    before = [lake.telemetry(as_known_at=known) for known in range(8)]
-    assert lake.compact() == {"telemetry": 0}
-    assert [Lake(tmp_path).telemetry(as_known_at=known) for known in range(8)] == before
-    assert Lake(tmp_path).known("telemetry") == 6
-    assert lake.append("telemetry", telemetry({"instant": 99}), 7)
-
-
 def test_another_process_reads_while_it_is_written(tmp_path: Path) -> None:
     lake, stop = Lake(tmp_path), threading.Event()
     lake.append("telemetry", telemetry({"instant": 1, "tick": 1}), 1)

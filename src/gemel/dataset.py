@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from deltalake import DeltaTable
 from sqlalchemy.exc import SQLAlchemyError
 
-from gemel.clock import Instant, format_instant, nanoseconds
+from gemel.clock import SECOND, Instant, format_instant, nanoseconds, parse_duration
 from gemel.connect.files import read_table
 from gemel.connect.mqtt import listen
 from gemel.connect.tables import read_rows
@@ -31,6 +31,10 @@ from gemel.errors import Invalid, NotFound, Unavailable
 from gemel.records import Batch
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger, engine
+from gemel.store.rollups import aggregate
+from gemel.store.samples import Samples
+from gemel.store.series import asof, line, thin
+from gemel.store.wanted import Wanted
 
 _UTC = pa.timestamp("ns", "UTC")
 _INSTANTS = ("instant", "received_at", "known_at", "closed_at")
@@ -46,7 +50,8 @@ class History:
       as: .arrow() .polars() .pandas()
     """
 
-    def __init__(self, rows: pa.Table) -> None:
+    def __init__(self, rows: pa.Table, notes: Sequence[str] = ()) -> None:
+        self.notes = list(notes)  # what was dropped or erased where this was asked for
         for name in _INSTANTS:
             if name in rows.column_names:
                 column = rows.column_names.index(name)
@@ -77,9 +82,10 @@ class History:
         return self._rows.to_pandas()
 
     def __repr__(self) -> str:
+        notes = "".join(f"\n  note: {note}" for note in self.notes)
         return (
             f"{self._summary()}\n  columns: {', '.join(self._rows.column_names)}"
-            "\n  as: .arrow() .polars() .pandas()"
+            f"\n  as: .arrow() .polars() .pandas(){notes}"
         )
 
     def _summary(self) -> str:
@@ -100,16 +106,19 @@ class History:
 class _Store(Protocol):
     """Where a dataset's rows are."""
 
+    def tick(self, known: Instant | None) -> int | None: ...
+
     def names(self, twin: str | None) -> tuple[list[str], list[str]]: ...
 
-    def history(
-        self,
-        twins: Sequence[str] | None,
-        signals: Sequence[str] | None,
-        start: int | None,
-        end: int | None,
-        known: Instant | None,
-    ) -> pa.Table: ...
+    def history(self, wanted: Wanted) -> pa.Table: ...
+
+    def line(self, wanted: Wanted) -> pa.Table: ...
+
+    def latest(self, wanted: Wanted) -> pa.Table: ...
+
+    def aggregate(self, wanted: Wanted, every: int, by: list[str]) -> pa.Table: ...
+
+    def notes(self, wanted: Wanted) -> list[str]: ...
 
 
 class Dataset:
@@ -139,8 +148,112 @@ class Dataset:
         `as_known_at`: what was known then; a number is a tick of the ledger, anything else an
         instant of the plant's clock. Only a plant remembers that.
         """
-        span = (_instant(start), _instant(end))
-        return History(self._store.history(_several(twins), _several(signals), *span, as_known_at))
+        wanted = self._wanted(twins, signals, start, end, as_known_at)
+        return History(self._store.history(wanted), self._store.notes(wanted))
+
+    def latest(
+        self,
+        twins: Sequence[str] | str | None = None,
+        signals: Sequence[str] | str | None = None,
+        as_known_at: Instant | None = None,
+    ) -> History:
+        """The newest sample of each signal of each twin, in order of twin and signal."""
+        return History(self._store.latest(self._wanted(twins, signals, known=as_known_at)))
+
+    def downsample(
+        self,
+        twins: Sequence[str] | str | None = None,
+        signals: Sequence[str] | str | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        points: int = 500,
+        as_known_at: Instant | None = None,
+    ) -> History:
+        """Each line (twin, signal) in at most `points` of its points, those that keep its look.
+
+        Largest triangle, three buckets (Steinarsson 2013); bad samples are left out. Where
+        retention has dropped the samples, the means of the narrowest roll-up stand for them.
+        """
+        wanted = self._wanted(twins, signals, start, end, as_known_at)
+        return History(thin(self._store.line(wanted), points), self._store.notes(wanted))
+
+    def asof(
+        self,
+        signals: Sequence[str],
+        twins: Sequence[str] | str | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        every: str | float | None = None,
+        on: str | None = None,
+        tolerance: str | float | None = None,
+        as_known_at: Instant | None = None,
+    ) -> History:
+        """Several signals on one time line: twin, instant, then a column a signal.
+
+        Each row holds the last value at or before its instant, no older than `tolerance` (and
+        none from before `start`); null where there is none. The time line of a twin: the instants
+        of signal `on`, or every `every` ("10min", or seconds), or wherever any signal has one.
+        """
+        wanted = self._wanted(twins, signals, start, end, as_known_at)
+        rows = self._store.line(wanted)
+        joined = asof(rows, signals, _span(every), on, _span(tolerance))
+        return History(joined, self._store.notes(wanted))
+
+    def rollup(
+        self,
+        every: str | float,
+        twins: Sequence[str] | str | None = None,
+        signals: Sequence[str] | str | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        as_known_at: Instant | None = None,
+    ) -> History:
+        """count, min, max and mean of each signal of each twin per `every` ("1h", or seconds).
+
+        A row stands for instant ≤ t < instant + every; bad samples are left out. A plant answers
+        from its roll-ups where they are exact, and from the samples where they are not.
+        """
+        wanted = self._wanted(twins, signals, start, end, as_known_at)
+        return self._aggregate(wanted, every, ["twin", "signal"])
+
+    def fleet(
+        self,
+        every: str | float,
+        signals: Sequence[str] | str | None = None,
+        twins: Sequence[str] | str | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        as_known_at: Instant | None = None,
+    ) -> History:
+        """count, min, max and mean of each signal over all twins (or those named) per `every`."""
+        wanted = self._wanted(twins, signals, start, end, as_known_at)
+        return self._aggregate(wanted, every, ["signal"])
+
+    def _aggregate(self, wanted: Wanted, every: str | float, by: list[str]) -> History:
+        width = _span(every) or 0
+        if width < 1:
+            raise Invalid(
+                "dataset.every",
+                f"'{every}' is no time to sum over",
+                mend='write every="1h", or a number of seconds',
+            )
+        rows = self._store.aggregate(wanted, width, by)
+        return History(rows, self._store.notes(wanted))
+
+    def _wanted(
+        self,
+        twins: Sequence[str] | str | None,
+        signals: Sequence[str] | str | None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        known: Instant | None = None,
+    ) -> Wanted:
+        among = {"twin": _several(twins), "signal": _several(signals)}
+        return Wanted(among, _instant(start), _instant(end), known=self._store.tick(known))
+
+    def erasures(self) -> list[dict[str, Any]]:
+        """What was erased of a plant's history: {twin, before, by, why, at, done}."""
+        return self._plant("erasures").lake.erasures()
 
     def estimates(
         self,
@@ -193,6 +306,7 @@ class Dataset:
         return (
             f"Dataset {self.target}\n  twins:   {_some(twins)}\n  signals: {_some(signals)}"
             "\n  ask: .history(twins, signals, start, end)"
+            " .latest() .downsample() .asof() .rollup() .fleet()"
             + (" .estimates() .findings() .events()" if isinstance(self._store, _Plant) else "")
         )
 
@@ -218,65 +332,24 @@ class _Plant:
         return self.ledger().tick_at(_instant(known) or 0)
 
     def names(self, twin: str | None) -> tuple[list[str], list[str]]:
-        pairs = [
-            pair
-            for pair in self.lake.distinct("telemetry", "twin", "signal")
-            if twin in (None, pair[0])
-        ]
-        return sorted({pair[0] for pair in pairs}), sorted({pair[1] for pair in pairs})
+        newest = self.lake.latest(None if twin is None else [twin])
+        twins, signals = (newest[name].unique().to_pylist() for name in ("twin", "signal"))
+        return sorted(twins), sorted(signals)
 
-    def history(
-        self,
-        twins: Sequence[str] | None,
-        signals: Sequence[str] | None,
-        start: int | None,
-        end: int | None,
-        known: Instant | None,
-    ) -> pa.Table:
-        return self.lake.telemetry(twins, signals, start, end, self.tick(known))
+    def history(self, wanted: Wanted) -> pa.Table:
+        return self.lake.telemetry(*wanted.asked())
 
+    def line(self, wanted: Wanted) -> pa.Table:
+        return line(self.lake, wanted)
 
-class _Samples:
-    """A batch in memory."""
+    def latest(self, wanted: Wanted) -> pa.Table:
+        return self.lake.latest(wanted.among["twin"], wanted.among["signal"], wanted.known)
 
-    def __init__(self, batch: Batch) -> None:
-        self.rows = pl.DataFrame(
-            {
-                "twin": pl.Series(batch.twin.tolist(), dtype=pl.String),
-                "signal": pl.Series(batch.signal.tolist(), dtype=pl.String),
-                "instant": batch.instant,
-                "value": batch.value,
-                "unit": pl.Series(batch.unit.tolist(), dtype=pl.String),
-            }
-        ).sort("twin", "signal", "instant", maintain_order=True)
+    def aggregate(self, wanted: Wanted, every: int, by: list[str]) -> pa.Table:
+        return aggregate(self.lake, wanted, every, by)
 
-    def names(self, twin: str | None) -> tuple[list[str], list[str]]:
-        rows = self.rows if twin is None else self.rows.filter(pl.col("twin") == twin)
-        return rows["twin"].unique().sort().to_list(), rows["signal"].unique().sort().to_list()
-
-    def history(
-        self,
-        twins: Sequence[str] | None,
-        signals: Sequence[str] | None,
-        start: int | None,
-        end: int | None,
-        known: Instant | None,
-    ) -> pa.Table:
-        if known is not None:
-            raise Invalid(
-                "dataset.no_known_time",
-                "a table of samples does not remember when it came to know them",
-                mend="leave as_known_at out, or open the data directory of a plant",
-            )
-        wanted = [pl.lit(True)]
-        wanted += [] if twins is None else [pl.col("twin").is_in(list(twins))]
-        wanted += [] if signals is None else [pl.col("signal").is_in(list(signals))]
-        wanted += [] if start is None else [pl.col("instant") >= start]
-        wanted += [] if end is None else [pl.col("instant") < end]
-        rows = self.rows.filter(*wanted).to_arrow()
-        words = [(name, pa.string()) for name in ("twin", "signal")]
-        numbers = [("instant", pa.int64()), ("value", pa.float64()), ("unit", pa.string())]
-        return rows.cast(pa.schema([*words, *numbers]))
+    def notes(self, wanted: Wanted) -> list[str]:
+        return self.lake.notes(wanted.among["twin"], wanted.start)
 
 
 def open(target: str | Path, **how: Any) -> Dataset:
@@ -292,12 +365,12 @@ def open(target: str | Path, **how: Any) -> Dataset:
     text = str(target)
     if isinstance(target, str) and "://" in target:
         if target.partition("://")[0] in ("mqtt", "mqtts"):
-            return Dataset(_plain(text), _Samples(_listened(text)))
-        return Dataset(_plain(text), _Samples(_queried(text, how)))
+            return Dataset(_plain(text), Samples(_listened(text)))
+        return Dataset(_plain(text), Samples(_queried(text, how)))
     path = Path(target)
     if (path / "_delta_log").is_dir():
         rows = DeltaTable(path).to_pyarrow_table()
-        return Dataset(text, _Samples(read_rows(rows, text, **how)))
+        return Dataset(text, Samples(read_rows(rows, text, **how)))
     if (path / "ledger.db").is_file() or (path / "lake").is_dir():
         return Dataset(text, _Plant(path))
     if path.is_dir():
@@ -307,7 +380,7 @@ def open(target: str | Path, **how: Any) -> Dataset:
             where=text,
             mend="give the folder that gemel run --data was given, or one file",
         )
-    return Dataset(text, _Samples(read_table(path, **how)))
+    return Dataset(text, Samples(read_table(path, **how)))
 
 
 def _plain(url: str) -> str:
@@ -392,6 +465,10 @@ def _column(cells: list[Any]) -> pa.Array:
 
 def _several(words: Sequence[str] | str | None) -> Sequence[str] | None:
     return [words] if isinstance(words, str) else words
+
+
+def _span(duration: str | float | None) -> int | None:
+    return None if duration is None else round(parse_duration(duration) * SECOND)
 
 
 def _instant(when: Instant | None) -> int | None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gemel.clock import Clock
+from gemel.clock import SECOND, Clock
 from gemel.connect.base import Sink
 from gemel.errors import Conflict, GemelError, Unavailable
 from gemel.flow.derived import Derived
@@ -27,11 +27,11 @@ from gemel.store.journal import Journal
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger
 from gemel.store.snapshots import Snapshots
+from gemel.store.upkeep import Upkeep
 
 ENTRIES = 400  # of one tick at most: a slow tick stays short enough to answer people
 GATHER = 0.05  # s of wall time to let entries come together
 BEAT = (0.5, 5.0)  # s of wall time without an entry before the clock beats: at least, at most
-COMPACT = 500  # writes of the lake between two compactions
 KEEP_EVERY = 5.0  # s of wall time between two writes of the lake
 KEEP_ROWS = 2_000_000
 SNAPSHOT_SHARE = 0.05  # of the time that snapshots may take; one every KEEP_EVERY at most
@@ -60,12 +60,16 @@ class Loop:
         self._kept_at = time.monotonic()
         self._snapshot_at = self._kept_at + KEEP_EVERY
         self._kept_tick = -1
-        self._lake, self._writes = lake, 0
+        self._upkeep = Upkeep(lake, plan.plant.history)
         self.memory, self.tick = self._recover()
         on_commit(self.memory, self.tick, Outcome(at=self.memory.at))
 
     def run(self, stop: threading.Event, drained: threading.Event) -> None:
         """Until `stop` is set, or `drained` is and the journal is read to its end."""
+        with self._upkeep.beside(lambda: self.memory.at - int(self.plan.plant.lateness * SECOND)):
+            self._turn(stop, drained)
+
+    def _turn(self, stop: threading.Event, drained: threading.Event) -> None:
         beating = time.monotonic()
         beat = min(max(BEAT[0], self.plan.plant.lateness / self.clock.speed / 4), BEAT[1])
         while not stop.is_set():
@@ -111,9 +115,6 @@ class Loop:
 
     def _tell_lake(self) -> None:
         self._derived.write(self.tick)
-        self._writes += 1
-        if self._writes % COMPACT == 0:
-            self._lake.compact()
         self._kept_at = time.monotonic()
 
     def _row(self, outcome: Outcome) -> LedgerRow:

@@ -112,7 +112,7 @@ class SourceSpec:
 
     name: str
     kind: str
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)  # a url may hold a password
     clock_skew: float | None = None
 
 
@@ -141,6 +141,14 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Keeping:
+    """How long history is kept, s: telemetry as it came, and the roll-up of each width."""
+
+    retention: float = float("inf")
+    rollup: dict[float, float] = field(default_factory=dict)  # width → retention, s
+
+
+@dataclass(frozen=True)
 class PlantFile:
     """Everything a plant file says."""
 
@@ -158,6 +166,7 @@ class PlantFile:
     triggers: list[Trigger]
     value: dict[str, Any]
     clock_skew: float = float("inf")
+    history: Keeping = field(default_factory=Keeping)
 
 
 def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
@@ -168,7 +177,7 @@ def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
         raise Invalid(
             "plant.syntax", f"it is not TOML: {error}", where=where, mend="mend that line"
         ) from None
-    _refuse_unknown(raw, {"include", "plant", "value", *_TABLES, *_LISTS}, where)
+    _refuse_unknown(raw, {"include", "plant", "value", "history", *_TABLES, *_LISTS}, where)
     return raw
 
 
@@ -233,7 +242,31 @@ def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
         triggers=[_trigger(t, f"{where} [[trigger]]") for t in raw.get("trigger", [])],
         value=dict(raw.get("value", {})),
         clock_skew=parse_duration(plant.get("clock_skew", float("inf"))),
+        history=_keeping(raw.get("history", {}), f"{where} [history]"),
     )
+
+
+def _keeping(raw: dict[str, Any], where: str) -> Keeping:
+    _refuse_unknown(raw, {"retention", "rollup", "keep"}, where)
+    keep = {parse_duration(k): parse_duration(v) for k, v in raw.get("keep", {}).items()}
+    widths = [parse_duration(width) for width in raw.get("rollup", [])]
+    retention = parse_duration(raw.get("retention", float("inf")))
+    day = 86_400.0
+    if any(w < 1 or w % 1 or (w % day and day % w) for w in widths):
+        raise Invalid(
+            "plant.rollup",
+            "a roll-up's width is whole seconds that divide a day, or whole days",
+            where=where,
+            mend='write rollup = ["1min", "1h"]',
+        )
+    if set(keep) - set(widths) or (retention < float("inf") and not widths):
+        raise Invalid(
+            "plant.retention",
+            "telemetry is dropped only where a roll-up stays, and keep names a declared one",
+            where=where,
+            mend='add rollup = ["1h"]',
+        )
+    return Keeping(retention, {width: keep.get(width, float("inf")) for width in widths})
 
 
 def _interface(name: str, raw: dict[str, Any], where: str) -> Interface:

@@ -1,7 +1,8 @@
 """The lake: the history of a plant as Delta tables, readable by anything that reads Delta.
 
-Owns    the folders `lake/telemetry`, `estimates`, `findings`, `events` and the question "what was
-        known then": the latest fact with tick ≤ k.
+Owns    the folders `lake/telemetry`, `estimates`, `findings`, `events`, what is made of them
+        (`latest`, `rollup-…`), and the question "what was known then": the latest fact with
+        tick ≤ k.
 Never   is the truth: it is derived from the journal, may lag, and can be rebuilt. Delta's own
         versions mean nothing here; known time is the column `tick`.
 
@@ -11,30 +12,19 @@ timestamps: Delta's timestamp has microseconds. `body` and `evidence` are JSON t
 """
 
 import json
-import os
-import threading
-import uuid
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import DeltaError
-from deltalake.transaction import AddAction
 
-from gemel import hooks
-from gemel.errors import Invalid, Unavailable
-
-_RUNS = ("instant", "received_at", "known_at", "closed_at", "tick", "quality")  # few values, often
-LAST_WORD, MOST = "\U0010ffff" * 4, 1e308  # no word is later, no number greater
-_APP = "gemel"  # the name of our transactions in Delta's log
+from gemel.clock import format_instant
+from gemel.errors import Invalid
+from gemel.store.delta import ERASED, KEPT, TAKEN, WRITTEN, Table
+from gemel.store.sql import Facts, Reader
+from gemel.store.wanted import Wanted
 
 
 def _fields(words: str, instants: str, numbers: str = "", small: str = "") -> pa.Schema:
@@ -58,20 +48,27 @@ SCHEMAS: dict[str, pa.Schema] = {
     "events": _fields("name body", "instant"),
 }
 
-# The latest fact of each key; DuckDB reads `facts`, already cut down by the filters.
+# What every question is about: neither a duplicate nor a rejected sample is a fact.
+FACT = "fate NOT IN ('duplicate', 'rejected')"
 _LATEST = (
-    "SELECT * EXCLUDE (row) FROM facts"
+    "SELECT * EXCLUDE (row) FROM facts {where}"
     " QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY tick DESC, row DESC) = 1"
     " ORDER BY {order}"
 )
 _TELEMETRY = _LATEST.format(
-    key="source, twin, signal, instant", order="twin, signal, instant, source"
+    where=f"WHERE {FACT}",
+    key="source, twin, signal, instant",
+    order="twin, signal, instant, source",
 )
 _ESTIMATES = _LATEST.format(
-    key="binding, twin, name, instant", order="twin, name, instant, binding"
+    where="", key="binding, twin, name, instant", order="twin, name, instant, binding"
 )
-_FINDINGS = _LATEST.format(key="id", order="instant, id")
+_FINDINGS = _LATEST.format(where="", key="id", order="instant, id")
 _EVENTS = "SELECT * EXCLUDE (row) FROM facts ORDER BY instant, name, tick, row"
+NEWEST = (  # of each signal of each twin, among rows of {facts}
+    "SELECT unnest(arg_max(f, ROW(f.instant, f.tick, f.row))) FROM {facts} AS f"
+    " GROUP BY f.twin, f.signal"
+)
 
 
 class Lake:
@@ -88,9 +85,23 @@ class Lake:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        self._tables: dict[str, DeltaTable] = {}  # the writer's handles, kept up to date
-        self._writing = threading.Lock()
+        self.folder, self.reader = Path(folder), Reader()
+        self._tables = {name: Table(self.folder / name, SCHEMAS[name]) for name in SCHEMAS}
+        self._derived: dict[str, Table] = {}
+
+    def derived(self, name: str, schema: pa.Schema) -> Table:
+        """A table that is made of others."""
+        return self._derived.setdefault(name, Table(self.folder / name, schema))
+
+    @property
+    def newest(self) -> Table:
+        """What upkeep gathers: the newest fact of each signal of each twin."""
+        return self.derived("latest", SCHEMAS["telemetry"])
+
+    def table(self, name: str) -> Table:
+        """One of the four tables."""
+        _schema(name)
+        return self._tables[name]
 
     def append(self, table: str, rows: pa.Table, tick: int) -> bool:
         """Append the rows up to `tick`, once: False, and nothing done, if it is already there.
@@ -99,24 +110,14 @@ class Lake:
         known. Rows of several ticks may go together; `tick` is then the last of them.
         """
         facts = _cast(table, rows)
-        with self._writing, _told(self.folder / table):
-            delta = self._writer(table)
-            done = delta.transaction_version(_APP)
-            if (done is not None and done >= tick) or not facts.num_rows:
-                return False
-            hooks.at("lake.before_write")
-            mark = CommitProperties(app_transactions=[Transaction(_APP, tick)])
-            added = _write(self.folder / table, f"part-{tick:09d}-{uuid.uuid4()}.parquet", facts)
-            delta.create_write_transaction([added], "append", facts.schema, commit_properties=mark)
-            hooks.at("lake.after_write")
+        if self.known(table) >= tick or not facts.num_rows:
+            return False
+        self._tables[table].append(facts, {WRITTEN: tick}, f"part-{tick:09d}")
         return True
 
     def known(self, table: str) -> int:
         """The last tick written to a table, −1 before the first."""
-        _schema(table)
-        delta = self._reader(table)
-        done = None if delta is None else delta.transaction_version(_APP)
-        return -1 if done is None else int(done)
+        return self.table(table).mark(WRITTEN)
 
     def telemetry(
         self,
@@ -132,10 +133,33 @@ class Lake:
         `as_known_at`: what was known after that tick. `good_only`: only where that fact is of good
         quality. Duplicates and rejected samples are no facts and are left out.
         """
-        wanted = ~ds.field("fate").isin(["duplicate", "rejected"])
-        wanted &= _among("twin", twins) & _among("signal", signals) & _span(start, end, as_known_at)
-        table = self._ask("telemetry", wanted, _TELEMETRY)
-        return table.filter(ds.field("quality") == 0) if good_only else table
+        among = {"twin": twins, "signal": signals}
+        table = self._ask("telemetry", among, start, end, as_known_at, _TELEMETRY)
+        return table.filter(pc.field("quality") == 0) if good_only else table
+
+    def latest(
+        self,
+        twins: Sequence[str] | None = None,
+        signals: Sequence[str] | None = None,
+        as_known_at: int | None = None,
+    ) -> pa.Table:
+        """The newest fact of each signal of each twin, in order of twin and signal.
+
+        It reads what upkeep has gathered, and of the telemetry only what was written since.
+        """
+        among = {"twin": twins, "signal": signals}
+        look = self.newest.look()  # before the telemetry: what comes between is read twice
+        taken = look.marks[TAKEN]
+        facts = {"newer": Facts(self.table("telemetry"), Wanted(among, known=as_known_at))}
+        union = "(SELECT * FROM newer)"
+        if taken >= 0 and (as_known_at is None or as_known_at >= taken):
+            newer = Wanted(among, after=taken, known=as_known_at)
+            facts = {"newer": Facts(self.table("telemetry"), newer)}
+            facts["gathered"] = Facts(self.newest, Wanted(among), look.parts)
+            union = "(SELECT * FROM newer UNION ALL SELECT * FROM gathered)"
+        union = f"(SELECT * FROM {union} WHERE {FACT})"
+        query = f"SELECT * EXCLUDE (row) FROM ({NEWEST.format(facts=union)}) ORDER BY twin, signal"
+        return self.reader.ask(query, facts).select(_plain("telemetry"))
 
     def estimates(
         self,
@@ -147,15 +171,14 @@ class Lake:
         bindings: Sequence[str] | None = None,
     ) -> pa.Table:
         """The latest estimate per (binding, twin, name, instant), start ≤ instant < end."""
-        wanted = _among("twin", twins) & _among("name", names) & _among("binding", bindings)
-        return self._ask("estimates", wanted & _span(start, end, as_known_at), _ESTIMATES)
+        among = {"twin": twins, "name": names, "binding": bindings}
+        return self._ask("estimates", among, start, end, as_known_at, _ESTIMATES)
 
     def findings(
         self, twins: Sequence[str] | None = None, as_known_at: int | None = None
     ) -> pa.Table:
         """The latest form of every finding."""
-        wanted = _among("twin", twins) & _span(None, None, as_known_at)
-        return self._ask("findings", wanted, _FINDINGS)
+        return self._ask("findings", {"twin": twins}, None, None, as_known_at, _FINDINGS)
 
     def events(
         self,
@@ -165,8 +188,8 @@ class Lake:
         as_known_at: int | None = None,
     ) -> pa.Table:
         """Every event, by instant; none hides another, as two services may stand at one instant."""
-        wanted = _among("name", None if name is None else [name])
-        return self._ask("events", wanted & _span(start, end, as_known_at), _EVENTS)
+        among = {"name": None if name is None else [name]}
+        return self._ask("events", among, start, end, as_known_at, _EVENTS)
 
     def reach(
         self,
@@ -180,93 +203,62 @@ class Lake:
     ) -> int | None:
         """The instant up to which `most` facts have come, from the oldest on; None: there are less.
 
-        `newest`: from the newest back. `among`: column → the values wanted. It keeps `most`
-        instants in memory, however many facts there are, so that a reader can stop there.
+        `newest`: from the newest back. `among`: column → the values wanted. So a reader can stop
+        there.
         """
-        facts = self._facts(table)
-        if facts is None:
-            return None
-        wanted = _span(start, end, as_known_at)
-        for column, values in among.items():
-            wanted &= _among(column, values)
-        sign = -1 if newest else 1
-        kept = np.empty(0, np.int64)
-        with _told(self.folder / table):
-            for batch in facts.to_batches(columns=["instant"], filter=wanted):
-                kept = np.append(kept, sign * batch.column(0).to_numpy())
-                if len(kept) > most:
-                    kept = np.partition(kept, most - 1)[:most]
-        return sign * int(kept.max()) if len(kept) == most else None
+        order = "instant DESC" if newest else "instant"
+        query = f"SELECT instant FROM facts ORDER BY {order} LIMIT 1 OFFSET {int(most) - 1}"
+        found = self._ask(table, among, start, end, as_known_at, query)
+        return int(found["instant"][0].as_py()) if found.num_rows else None
 
-    def distinct(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
-        """The distinct values of some columns of a table, sorted."""
-        schema = _schema(table)
-        facts = self._facts(table)
-        if facts is None or not set(columns) <= set(schema.names):
-            return []
-        found = (
-            facts.scanner(columns=list(columns)).to_table().group_by(list(columns)).aggregate([])
-        )
-        return sorted(tuple(row[name] for name in columns) for row in found.to_pylist())
+    def kept_from(self) -> int:
+        """Telemetry before this instant was dropped by retention; −1: none was."""
+        return self.table("telemetry").mark(KEPT)
 
-    def compact(self, retention_hours: int = 168) -> dict[str, int]:
-        """Join small files, then delete joined ones older than the retention.
+    def erasures(self) -> list[dict[str, Any]]:
+        """What was erased, {twin, before, by, why, at, tick, done}, as the events tell it."""
+        done = self.table("telemetry").mark(ERASED)
+        return [
+            {
+                **json.loads(e["body"]),
+                "at": e["instant"],
+                "tick": e["tick"],
+                "done": e["tick"] <= done,
+            }
+            for e in self.events("erasure").to_pylist()
+        ]
 
-        Returns the number of files deleted per table. The retention (a week) is far longer than
-        any reader needs for the files it has just listed; Delta refuses a shorter one.
-        """
-        deleted = {}
-        with self._writing:
-            for table in SCHEMAS:
-                if self._reader(table) is None:
-                    continue
-                with _told(self.folder / table):
-                    delta = self._writer(table)
-                    delta.optimize.compact()
-                    deleted[table] = len(delta.vacuum(retention_hours, dry_run=False))
-                    delta.create_checkpoint()
-        return deleted
+    def notes(self, twins: Sequence[str] | None, start: int | None) -> list[str]:
+        """What a reader of telemetry from `start` on must know: what was dropped or erased."""
+        notes, kept = [], self.kept_from()
+        if kept >= 0 and (start is None or start < kept):
+            notes.append(
+                f"samples before {format_instant(kept)} were dropped, as the retention says; the"
+                " roll-ups of them are kept"
+            )
+        for one in self.erasures():
+            if (twins is None or one["twin"] in twins) and (start is None or start < one["before"]):
+                notes.append(
+                    f"{one['twin']} before {format_instant(one['before'])} was erased by"
+                    f" {one['by']}: {one['why']}"
+                )
+        return notes
 
-    def _writer(self, table: str) -> DeltaTable:
-        if table not in self._tables:
-            path = self.folder / table
-            path.mkdir(parents=True, exist_ok=True)
-            self._tables[table] = DeltaTable.create(path, schema=_schema(table), mode="ignore")
-        self._tables[table].update_incremental()
-        return self._tables[table]
-
-    def _reader(self, table: str) -> DeltaTable | None:
-        path = str(self.folder / table)
-        with _told(path):
-            return DeltaTable(path) if DeltaTable.is_deltatable(path) else None
-
-    def _facts(self, table: str) -> Any:
-        delta = self._reader(table)
-        return None if delta is None else delta.to_pyarrow_dataset()
-
-    def _ask(self, table: str, wanted: Any, query: str) -> pa.Table:
-        facts = self._facts(table)
-        if facts is None:
-            return _schema(table).empty_table().drop_columns(["row"])
-        with _told(self.folder / table), duckdb.connect() as base:
-            base.register("facts", facts.filter(wanted))
-            return base.sql(query).to_arrow_table()
+    def _ask(
+        self,
+        table: str,
+        among: Mapping[str, Sequence[str] | None],
+        start: int | None,
+        end: int | None,
+        known: int | None,
+        query: str,
+    ) -> pa.Table:
+        wanted = Wanted(among, start, end, known=known)
+        return self.reader.ask(query, {"facts": Facts(self.table(table), wanted)})
 
 
-def _among(column: str, values: Sequence[str] | None) -> Any:
-    """A filter as a typed expression, never as text; it prunes files by Delta's statistics."""
-    return ds.scalar(True) if values is None else ds.field(column).isin(list(values))
-
-
-def _span(start: int | None, end: int | None, known: int | None) -> Any:
-    wanted = ds.scalar(True)
-    if start is not None:
-        wanted &= ds.field("instant") >= start
-    if end is not None:
-        wanted &= ds.field("instant") < end
-    if known is not None:
-        wanted &= ds.field("tick") <= known
-    return wanted
+def _plain(table: str) -> list[str]:
+    return [name for name in SCHEMAS[table].names if name != "row"]
 
 
 def _schema(table: str) -> pa.Schema:
@@ -305,68 +297,3 @@ def _cast(table: str, rows: pa.Table) -> pa.Table:
             f"rows for '{table}' have another type: {problem}",
             mend="instants and ticks are int64, values float64, quality int8, the rest words",
         ) from problem
-
-
-def _write(folder: Path, name: str, facts: pa.Table) -> AddAction:
-    """One file of facts, on the disk; words go in by their dictionary, as most come many times."""
-    words = [f.name for f in facts.schema if not pa.types.is_primitive(f.type)]
-    path = folder / name
-    pq.write_table(
-        facts,
-        path,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=[*words, *_RUNS],
-        store_schema=False,  # a reader sees plain words, however they were written
-    )
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-        disk = os.fstat(file.fileno())
-    ranges = {key: _range(facts[key]) for key in facts.schema.names}
-    told = {
-        "numRecords": facts.num_rows,
-        "minValues": {key: low for key, (low, _) in ranges.items()},
-        "maxValues": {key: high for key, (_, high) in ranges.items()},
-        "nullCount": {key: facts[key].null_count for key in ranges},
-        "tightBounds": False,  # a dictionary may hold a word more than its rows have
-    }
-    when = int(disk.st_mtime * 1000)
-    return AddAction(name, disk.st_size, {}, when, True, json.dumps(told))
-
-
-def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
-    """Bounds of a column, by which readers leave files out; every column must have some.
-
-    Of words they are those of the dictionary; of free text, any; of what is not finite, any.
-    """
-    if pa.types.is_dictionary(column.type):
-        column = pa.chunked_array([chunk.dictionary for chunk in column.chunks])
-    elif pa.types.is_string(column.type):
-        return "", LAST_WORD
-    found = pc.min_max(column).as_py()
-    low, high = found["min"], found["max"]
-    if isinstance(low, float) and isfinite(low) and isfinite(high):
-        return low, high
-    if low is None or isinstance(low, float):
-        words = pa.types.is_string(column.type)
-        return ("", LAST_WORD) if words else (-MOST, MOST)
-    return low, high
-
-
-class _told:
-    """Turn an error of Delta, DuckDB or the disk into ours."""
-
-    def __init__(self, place: Path | str) -> None:
-        self.place = str(place)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        if isinstance(problem, (DeltaError, duckdb.Error, OSError)):
-            raise Unavailable(
-                "lake.unavailable",
-                f"the table could not be used: {problem}",
-                where=self.place,
-                mend="see that the disk has room and may be written; the lake can be rebuilt",
-            ) from problem

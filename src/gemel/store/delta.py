@@ -1,0 +1,295 @@
+"""One Delta table of the lake: files with bounds, added and replaced by transactions.
+
+Owns    how a file of facts is written, what its bounds are, and every commit to Delta's log.
+Never   knows what a fact means, or changes a file: it adds new ones and takes old ones out.
+
+A *mark* is a number that one commit sets together with its rows (Delta's app transactions): how
+far something has come. So it can never tell of rows that are not there.
+"""
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+
+from gemel import hooks
+from gemel.clock import WallClock
+from gemel.errors import Unavailable
+from gemel.store.wanted import Part
+
+WRITTEN = "gemel"  # the mark of the last tick that was appended
+REPLACED = "gemel.replaced"  # counts replacements: of two at once, one is refused
+TAKEN = "gemel.taken"  # the last tick whose facts went into a roll-up or the latest values
+MADE = "gemel.made"  # instants before it are rolled up
+KEPT = "gemel.kept"  # instants before it were dropped, as the retention says
+ERASED = "gemel.erased"  # the tick of the last erasure that was carried out
+MARKS = (WRITTEN, REPLACED, TAKEN, MADE, KEPT, ERASED)
+LAST_WORD, MOST = "\U0010ffff" * 4, 1e308  # no word is later, no number greater
+GROUP = 1 << 16  # rows of a row group in a sorted file: the least that a read takes in
+TRIES = 5  # of a commit that another overtook
+WEEK = 168  # hours that a replaced file stays for readers that have listed it
+_RUNS = ("instant", "received_at", "known_at", "closed_at", "tick", "quality")  # few values, often
+
+
+@dataclass(frozen=True)
+class Look:
+    """A table at one version of Delta's: its files, and its marks, −1 where one was never set."""
+
+    version: int
+    parts: list[Part]
+    marks: dict[str, int]
+
+
+class Table:
+    """A table of one folder: one process writes it, from any of its threads; any may read."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self.folder, self.schema = folder, schema
+        self._lock = threading.Lock()
+        self._handle: DeltaTable | None = None
+        self._look: Look | None = None
+
+    def look(self) -> "Look":
+        """The table as it is now."""
+        with self._lock, told(self.folder):
+            handle = self._open()
+            if handle is None:
+                return Look(-1, [], dict.fromkeys(MARKS, -1))
+            version = handle.version()
+            if self._look is None or self._look.version != version:
+                found = {name: handle.transaction_version(name) for name in MARKS}
+                marks = {name: -1 if at is None else at for name, at in found.items()}
+                self._look = Look(version, _parts(handle, self.schema), marks)
+            return self._look
+
+    def mark(self, name: str) -> int:
+        """One mark, −1 if it was never set."""
+        return self.look().marks[name]
+
+    def append(
+        self, rows: pa.Table, marks: Mapping[str, int], name: str = "part", ordered: bool = False
+    ) -> None:
+        """Add one file of rows and set marks, in one commit; no rows: only the marks."""
+        self._commit([], [rows] if len(rows) else [], marks, name, ordered, changes=True)
+
+    def replace(
+        self,
+        old: Sequence[Part],
+        new: Sequence[pa.Table],
+        marks: Mapping[str, int],
+        name: str,
+        changes: bool = False,
+    ) -> None:
+        """Put sorted rows where old files were, in one commit. `changes`: not the same rows."""
+        self._commit(old, new, marks, name, True, changes)
+
+    def vacuum(self, hours: int = WEEK) -> int:
+        """Delete files that were replaced so long ago; how many. 0 hours: all that were."""
+        with self._lock, told(self.folder):
+            handle = self._open()
+            if handle is None:
+                return 0
+            gone = handle.vacuum(
+                hours, dry_run=False, enforce_retention_duration=False, full=hours >= WEEK
+            )
+            handle.create_checkpoint()
+            return len(set(gone))
+
+    def _commit(
+        self,
+        old: Sequence[Part],
+        new: Sequence[pa.Table],
+        marks: Mapping[str, int],
+        name: str,
+        ordered: bool,
+        changes: bool,
+    ) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with told(self.folder):
+            added = [write(self.folder, name, rows, ordered, changes) for rows in new]
+            now = WallClock().now() // 1_000_000
+            gone = [RemoveAction(part.path, changes, now, part.size, {}) for part in old]
+            hooks.at("lake.before_write")
+            for attempt in range(TRIES):
+                with self._lock:
+                    handle = self._open(make=True)
+                    assert handle is not None
+                    count = handle.transaction_version(REPLACED) or 0
+                    every = {**marks, **({REPLACED: count + 1} if old else {})}
+                    marked = [Transaction(key, value) for key, value in every.items()]
+                    how = CommitProperties(app_transactions=marked)
+                    try:
+                        handle.create_write_transaction(
+                            [*added, *gone], "append", self.schema, commit_properties=how
+                        )
+                        break
+                    except DeltaError:  # a commit of another process came between
+                        if attempt == TRIES - 1 or old:
+                            raise
+            hooks.at("lake.after_write")
+
+    def _open(self, make: bool = False) -> DeltaTable | None:
+        if self._handle is None:
+            path = str(self.folder)
+            if make:
+                self._handle = DeltaTable.create(path, schema=self.schema, mode="ignore")
+            elif (self.folder / "_delta_log").is_dir() and DeltaTable.is_deltatable(path):
+                self._handle = DeltaTable(path)
+            else:
+                return None
+        self._handle.update_incremental()
+        return self._handle
+
+
+def _parts(handle: DeltaTable, schema: pa.Schema) -> list[Part]:
+    """The files of a table, in the order of their first ticks."""
+    found = pa.table(handle.get_add_actions(flatten=True))
+    columns = {name: found[name].to_pylist() for name in ("path", "num_records", "size_bytes")}
+    bounds = [
+        {name: found[f"{side}.{name}"].to_pylist() for name in schema.names}
+        for side in ("min", "max")
+    ]
+    parts = [
+        Part(path, rows, size, *({n: column[k] for n, column in b.items()} for b in bounds))
+        for k, (path, rows, size) in enumerate(zip(*columns.values(), strict=True))
+    ]
+    return sorted(parts, key=lambda part: (part.low["tick"], part.high["tick"], part.path))
+
+
+def read(folder: Path, parts: Sequence[Part], words: Sequence[str]) -> pa.Table:
+    """The rows of some files, one after the other; `words` as dictionaries."""
+    with told(folder):
+        tables = [pq.read_table(folder / p.path, read_dictionary=list(words)) for p in parts]
+    return pa.concat_tables(tables)
+
+
+def sort(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Rows by some words, then by instant, then as they came."""
+    rows = rows.unify_dictionaries().combine_chunks()
+    if len(rows) < 2:
+        return rows
+    place, count = np.zeros(len(rows), np.int64), 1
+    for name in keys:
+        number, several = _ranks(rows[name].chunk(0))
+        place, count = place * several + number, count * several
+    instant = rows["instant"].to_numpy()
+    order = np.arange(len(rows))
+    if (instant[1:] < instant[:-1]).any():
+        order = np.argsort(instant, kind="stable")
+    for shift in range(0, (count - 1).bit_length(), 16):  # a radix sort: 16 bits at a time
+        digit = ((place[order] >> shift) & 0xFFFF).astype(np.uint16)
+        order = order[np.argsort(digit, kind="stable")]
+    return rows.take(pa.array(order))
+
+
+def _ranks(column: pa.DictionaryArray) -> tuple[Any, int]:
+    """The place of each row's word among the sorted words, and how many words there are."""
+    order = pc.sort_indices(column.dictionary).to_numpy()
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[column.indices.to_numpy()], max(len(order), 1)
+
+
+def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool) -> AddAction:
+    """One file of facts, on the disk; words go in by their dictionary, as most come many times."""
+    path = folder / f"{name}-{uuid.uuid4()}.parquet"
+    words = [f.name for f in rows.schema if not pa.types.is_primitive(f.type)]
+    how = {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": [*words, *(run for run in _RUNS if run in rows.column_names)],
+        "store_schema": False,  # a reader sees plain words, however they were written
+    }
+    if ordered:
+        rows = _only_used(rows.combine_chunks())
+        with pq.ParquetWriter(path, rows.schema, **how) as file:
+            for begin in range(0, len(rows), GROUP):
+                file.write_table(_only_used(rows.slice(begin, GROUP)), row_group_size=GROUP)
+    else:
+        pq.write_table(rows, path, **how)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        disk = os.fstat(file.fileno())
+    ranges = {key: _range(rows[key]) for key in rows.schema.names}
+    stats = {
+        "numRecords": rows.num_rows,
+        "minValues": {key: low for key, (low, _) in ranges.items()},
+        "maxValues": {key: high for key, (_, high) in ranges.items()},
+        "nullCount": {key: rows[key].null_count for key in ranges},
+        "tightBounds": False,  # of free text they are not
+    }
+    when = int(disk.st_mtime * 1000)
+    return AddAction(path.name, disk.st_size, {}, when, changes, json.dumps(stats))
+
+
+def _only_used(rows: pa.Table) -> pa.Table:
+    """Dictionaries without the words that no row has: each row group carries its own."""
+    columns = []
+    for column in rows.columns:
+        if pa.types.is_dictionary(column.type):
+            whole = column.chunk(0)
+            used = _used(whole)
+            number = np.cumsum(used, dtype=np.int32) - 1
+            words = whole.dictionary.filter(pa.array(used))
+            column = pa.DictionaryArray.from_arrays(number[whole.indices.to_numpy()], words)
+        columns.append(column)
+    return pa.table(columns, rows.column_names)
+
+
+def _used(column: pa.DictionaryArray) -> Any:
+    """Which words of the dictionary a row has."""
+    count = np.bincount(column.indices.to_numpy(), minlength=len(column.dictionary))
+    return count > 0
+
+
+def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Bounds of a column, by which readers leave files out; every column must have some.
+
+    Of free text, and of what is not finite, any.
+    """
+    if pa.types.is_dictionary(column.type):
+        words = [chunk.dictionary.filter(pa.array(_used(chunk))) for chunk in column.chunks]
+        column = pa.chunked_array(words, pa.string())
+    elif pa.types.is_string(column.type):
+        return "", LAST_WORD
+    found = pc.min_max(column).as_py()
+    low, high = found["min"], found["max"]
+    if isinstance(low, float) and isfinite(low) and isfinite(high):
+        return low, high
+    if low is None or isinstance(low, float):
+        words = pa.types.is_string(column.type)
+        return ("", LAST_WORD) if words else (-MOST, MOST)
+    return low, high
+
+
+class told:
+    """Turn an error of Delta, DuckDB or the disk into ours."""
+
+    def __init__(self, place: Path | str) -> None:
+        self.place = str(place)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, (DeltaError, duckdb.Error, OSError)):
+            raise Unavailable(
+                "lake.unavailable",
+                f"the table could not be used: {problem}",
+                where=self.place,
+                mend="see that the disk has room and may be written; the lake can be rebuilt",
+            ) from problem

@@ -1,0 +1,284 @@
+"""Roll-ups: count, least, greatest and mean of each signal of each twin, per minute, hour …
+
+Owns    the tables `rollup-WIDTH`, how they are made of closed history and made anew where a fact
+        came late, and which of an aggregate's answer may come from them.
+Never   counts a fact of bad quality, or guesses: where a roll-up is not exact, the facts are read.
+
+A row stands for instant ≤ t < instant + width; its `tick` is that of the last fact in it. The
+files `made` hold each (twin, signal, instant) once; what was made anew stands in files `amend`
+and hides them.
+
+Of telemetry, at most one fact of a key has the fate `stored` (docs/contracts.md §3): so only the
+few others can hide a fact, and a fleet's year is summed without sorting it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from gemel.clock import SECOND
+from gemel.errors import Conflict
+from gemel.store.delta import KEPT, MADE, TAKEN, WRITTEN, Look, Table, sort
+from gemel.store.lake import FACT, Lake
+from gemel.store.sql import Facts, Reader
+from gemel.store.wanted import Part, Wanted
+
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("twin", "signal")]
+    + [(name, pa.int64()) for name in ("instant", "count", "tick")]
+    + [(name, pa.float64()) for name in ("min", "max", "mean")]
+    + [("row", pa.int32())]
+)
+KEYS = ("signal", "twin")
+SLICE = 4_000_000  # facts that one pass takes into memory, about
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+_KEY = "source, twin, signal, instant"
+
+# What counts of {facts}: the stored facts that nothing amends, and the last amendment of a key.
+_COUNTS = f"""(
+    WITH amends AS MATERIALIZED (
+        SELECT {_KEY}, value, quality, tick FROM {{facts}} WHERE fate <> 'stored' AND {FACT}
+        QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY tick DESC, row DESC) = 1)
+    SELECT twin, signal, instant, value, quality, tick
+        FROM {{facts}} ANTI JOIN amends USING ({_KEY}) WHERE fate = 'stored'
+    UNION ALL SELECT twin, signal, instant, value, quality, tick FROM amends)"""
+_STORED = "(SELECT * FROM {facts} WHERE fate = 'stored')"  # where no file has an amendment
+_MADE = """
+    SELECT twin, signal, {bucket} AS instant, count(*) FILTER (quality < 2) AS count,
+        max(tick) AS tick, min(value) FILTER (quality < 2) AS min,
+        max(value) FILTER (quality < 2) AS max, avg(value) FILTER (quality < 2) AS mean
+    FROM {counts} GROUP BY ALL"""
+_ROLLED = """(
+    WITH later AS MATERIALIZED (
+        SELECT * FROM amended
+        QUALIFY row_number() OVER (PARTITION BY twin, signal, instant ORDER BY tick DESC) = 1)
+    SELECT * FROM made ANTI JOIN later USING (twin, signal, instant)
+    UNION ALL SELECT * FROM later)"""
+
+
+def width_name(width: int) -> str:
+    """A width in ns as a plant file writes it.
+
+    >>> width_name(60 * SECOND), width_name(90 * SECOND), width_name(86_400 * SECOND)
+    ('1min', '90s', '1d')
+    """
+    unit, size = next((u, s) for u, s in _UNITS if width % (s * SECOND) == 0)
+    return f"{width // (size * SECOND)}{unit}"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The roll-up of one width, ns."""
+
+    lake: Lake
+    width: int
+
+    @property
+    def table(self) -> Table:
+        return self.lake.derived(f"rollup-{width_name(self.width)}", SCHEMA)
+
+    def floor(self, instant: int) -> int:
+        return instant - instant % self.width
+
+    def make(self, reader: Reader, closed: int) -> Iterator[int]:
+        """Bring the roll-up up to what the lake knows, for instants before `closed`.
+
+        Yields after each commit: the instants before it are rolled up.
+        """
+        facts, mine = self.lake.table("telemetry").look(), self.table.look()
+        known, taken, made = facts.marks[WRITTEN], mine.marks[TAKEN], mine.marks[MADE]
+        if not facts.parts:
+            return
+        if made >= 0 and known > taken:
+            kept = None if facts.marks[KEPT] < 0 else facts.marks[KEPT]
+            newer = Wanted(start=kept, end=made, after=taken, known=known)
+            self.amend(reader, facts, self.touched(reader, facts, newer), {TAKEN: known})
+            yield made
+        lowest = self.floor(min(part.low["instant"] for part in facts.parts))
+        begin, last = made if made >= 0 else lowest, self.floor(closed)
+        while begin < last:
+            end = self._slice(facts.parts, begin, last)
+            rows = self._sum(reader, facts, Wanted(start=begin, end=end, known=known))
+            marks = {TAKEN: known, MADE: end}
+            self.table.append(self._ordered(rows), marks, f"made-{known:09d}", ordered=True)
+            begin = end
+            yield begin
+
+    def amend(self, reader: Reader, facts: Look, touched: pa.Table, marks: dict[str, int]) -> None:
+        """Make anew what was touched: twin, signal and instant of rows of this roll-up."""
+        rows = SCHEMA.empty_table()
+        if len(touched):
+            among = {name: touched[name].unique().to_pylist() for name in ("twin", "signal")}
+            instants = touched["instant"].to_numpy()
+            wanted = Wanted(among, int(instants.min()), int(instants.max()) + self.width, None)
+            rows = self._sum(reader, facts, wanted, touched)
+        name = f"amend-{facts.marks[WRITTEN]:09d}"
+        self.table.append(self._ordered(rows), marks, name, ordered=True)
+
+    def touched(self, reader: Reader, facts: Look, wanted: Wanted) -> pa.Table:
+        """Rows of this roll-up, twin, signal and instant, in which wanted facts lie."""
+        query = f"SELECT DISTINCT twin, signal, {_bucket(self.width)} AS instant FROM facts"
+        named = {"facts": Facts(self.lake.table("telemetry"), wanted, facts.parts)}
+        return reader.ask(f"{query} WHERE {FACT}", named)
+
+    def _sum(
+        self, reader: Reader, facts: Look, wanted: Wanted, touched: pa.Table | None = None
+    ) -> pa.Table:
+        table = self.lake.table("telemetry")
+        parts = [part for part in facts.parts if wanted.reaches(part)]
+        source, tables = "facts", {}
+        if touched is not None:
+            tables["touched"] = touched
+            source = (
+                "(SELECT f.* FROM facts AS f SEMI JOIN touched AS t ON f.twin = t.twin AND"
+                f" f.signal = t.signal AND {_bucket(self.width, 'f.instant')} = t.instant)"
+            )
+        query = _MADE.format(bucket=_bucket(self.width), counts=_counting(source, parts))
+        return reader.ask(query, {"facts": Facts(table, wanted, parts)}, tables=tables)
+
+    def _ordered(self, rows: pa.Table) -> pa.Table:
+        number = pa.array(np.arange(len(rows), dtype=np.int32))
+        columns = rows.drop_columns(["row"]) if "row" in rows.column_names else rows
+        columns = columns.append_column("row", number).select(SCHEMA.names).cast(SCHEMA)
+        for name in KEYS:
+            place = columns.column_names.index(name)
+            columns = columns.set_column(place, name, columns[name].dictionary_encode())
+        return sort(columns, KEYS)
+
+    def _slice(self, parts: Sequence[Part], begin: int, last: int) -> int:
+        """The end of a span from `begin` on that holds about SLICE facts."""
+        rows = 0.0
+        for part in parts:
+            low, high = part.low["instant"], part.high["instant"]
+            share = (min(high, last) - max(low, begin) + 1) / (high - low + 1)
+            rows += part.rows * max(share, 0.0)
+        slices = max(1, round(rows / SLICE))
+        step = max(self.width, self.floor((last - begin) // slices))
+        return min(last, begin + step)
+
+
+def tiers(lake: Lake) -> list[Tier]:
+    """The roll-ups that a lake has, the widest first."""
+    found = []
+    for path in lake.folder.glob("rollup-*/_delta_log"):
+        number = path.parent.name.removeprefix("rollup-")
+        unit, size = next((u, s) for u, s in _UNITS if number.endswith(u))
+        found.append(Tier(lake, int(number.removesuffix(unit)) * size * SECOND))
+    return sorted(found, key=lambda tier: -tier.width)
+
+
+def aggregate(
+    lake: Lake, wanted: Wanted, every: int, by: Sequence[str], rolled: bool = True
+) -> pa.Table:
+    """count, min, max and mean per `by` and `every` ns, of the wanted facts.
+
+    From the widest roll-up that divides `every`, where it is exact, and from the facts where it is
+    not: at the ends, where a fact came since, where it had not yet come at the tick `known`.
+    `rolled` False: from the facts alone.
+    """
+    group = ", ".join(by)
+    told, facts, tables = _raw_alone(lake, wanted)
+    for tier in tiers(lake) if rolled else []:
+        if every % tier.width == 0 and tier.table.mark(MADE) >= 0:
+            told, facts, tables = _joined(tier, wanted)
+            break
+    pieces = [
+        f"SELECT {group}, {_bucket(every)} AS instant, {columns} FROM {source}"
+        f" GROUP BY {group}, {_bucket(every)}"
+        for source, columns in told
+    ]
+    query = (
+        f"SELECT {group}, instant, CAST(sum(count) AS BIGINT) AS count, min(min) AS min,"
+        " max(max) AS max, sum(total) / sum(count) AS mean"
+        f" FROM ({' UNION ALL '.join(pieces)}) GROUP BY {group}, instant"
+        f" HAVING sum(count) > 0 ORDER BY {group}, instant"
+    )
+    return lake.reader.ask(query, facts, tables=tables)
+
+
+_Told = tuple[list[tuple[str, str]], dict[str, Facts], dict[str, pa.Table]]
+_OF_FACTS = "count(*) AS count, min(value) AS min, max(value) AS max, sum(value) AS total"
+_OF_ROLLED = "sum(count) AS count, min(min) AS min, max(max) AS max, sum(mean * count) AS total"
+
+
+def _raw_alone(lake: Lake, wanted: Wanted) -> _Told:
+    table = lake.table("telemetry")
+    parts = [part for part in table.look().parts if wanted.reaches(part)]
+    source = f"(SELECT * FROM {_counting('facts', parts)} WHERE quality < 2)"
+    return [(source, _OF_FACTS)], {"facts": Facts(table, wanted, parts)}, {}
+
+
+def _joined(tier: Tier, wanted: Wanted) -> _Told:
+    """The roll-up where it is exact, and facts before, after and instead of it."""
+    look, table = tier.table.look(), tier.lake.table("telemetry")
+    facts = table.look()  # after the roll-up: what came between is read as facts
+    among, start, end = wanted.among, wanted.start, wanted.end
+    inner = None if start is None else -(-start // tier.width) * tier.width
+    made = look.marks[MADE]
+    until = max(made if end is None else min(made, tier.floor(end)), inner or 0)
+    rolled = Wanted(among, inner, until)
+    named = {
+        kind: Facts(tier.table, rolled, [p for p in look.parts if is_amended(p) == amended])
+        for kind, amended in (("made", False), ("amended", True))
+    }
+    source = _ROLLED if named["amended"].files() else "made"
+    doubtful = _doubtful(tier, named, source, facts, look.marks[TAKEN], wanted.known)
+    told = [(f"(SELECT * FROM {source} ANTI JOIN doubtful USING (instant))", _OF_ROLLED)]
+    spans = {"after": replace(wanted, start=until)}
+    if inner is not None and start is not None and start < inner:
+        spans["before"] = replace(wanted, end=inner if end is None else min(inner, end))
+    if len(doubtful):
+        instants = doubtful["instant"].to_numpy()
+        low, high = int(instants.min()), int(instants.max()) + tier.width
+        spans["instead"] = replace(wanted, start=low, end=high)
+    for name, span in spans.items():
+        parts = [part for part in facts.parts if span.reaches(part)]
+        named[name] = Facts(table, span, parts)
+        only = f"SEMI JOIN doubtful AS d ON {_bucket(tier.width, 'f.instant')} = d.instant"
+        of = f"(SELECT f.* FROM {name} AS f {only if name == 'instead' else ''})"
+        told.append((f"(SELECT * FROM {_counting(of, parts)} WHERE quality < 2)", _OF_FACTS))
+    return told, named, {"doubtful": doubtful}
+
+
+def _doubtful(
+    tier: Tier,
+    named: dict[str, Facts],
+    source: str,
+    facts: Look,
+    taken: int,
+    known: int | None,
+) -> pa.Table:
+    """Instants of a roll-up that are not what was known: facts came since, or came later."""
+    lake, kept, rolled = tier.lake, facts.marks[KEPT], named["made"].wanted
+    start = max(kept, rolled.start or 0) if kept >= 0 else rolled.start
+    newer = Wanted(rolled.among, start, rolled.end, taken, known)
+    query = f"SELECT DISTINCT {_bucket(tier.width)} AS instant FROM newer WHERE {FACT}"
+    found = lake.reader.ask(query, {"newer": Facts(lake.table("telemetry"), newer, facts.parts)})
+    if known is None or known >= taken:
+        return found
+    query = f"SELECT DISTINCT instant FROM {source} WHERE tick > $known"
+    later = lake.reader.ask(query, named, {"known": known})
+    if len(later) and min(later["instant"].to_pylist()) < kept:
+        raise Conflict(
+            "history.expired",
+            "what was known then cannot be told: its facts were dropped, as the retention says",
+            where=f"before {kept} ns",
+            mend="ask without as_known_at, or from where facts are kept on",
+        )
+    return pa.concat_tables([found, later]).group_by("instant").aggregate([])
+
+
+def is_amended(part: Part) -> bool:
+    """Whether a file of a roll-up hides rows of others."""
+    return part.path.startswith("amend")
+
+
+def _bucket(width: int, column: str = "instant") -> str:
+    return f"({column} - {column} % {int(width)})"
+
+
+def _counting(source: str, parts: Sequence[Part]) -> str:
+    plain = all(part.low["fate"] == part.high["fate"] == "stored" for part in parts)
+    return (_STORED if plain else _COUNTS).format(facts=source)

@@ -1,0 +1,258 @@
+"""Upkeep of the lake beside the tick: sort, gather, roll up, drop what is old, erase.
+
+Owns    when files are joined, the newest values, the roll-ups, retention, erasure and vacuum.
+Never   stops a writer or a reader: it works in a thread of its own, of low priority, with
+        transactions of its own, and a stop between any two of them leaves the lake whole.
+
+Files are joined like cards: the newest that together are no smaller than the one before them.
+So a fact is written again only when its file has doubled, until the file is FULL.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gemel.clock import SECOND
+from gemel.errors import GemelError
+from gemel.graph.plantfile import Keeping
+from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, read, sort
+from gemel.store.lake import FACT, NEWEST, SCHEMAS, Lake
+from gemel.store.rollups import KEYS, Tier, is_amended, tiers
+from gemel.store.sql import Facts, Reader
+from gemel.store.wanted import Part, Wanted
+
+EVERY = 60.0  # s of wall time between two rounds
+FULL = 4_000_000  # rows of a file that is joined with no other
+SEVERAL = 8  # files that are worth joining, however small
+STEP = 86_400 * SECOND  # retention drops whole days
+HOUR = 3600.0  # s of wall time between two vacuums
+NICE = 10  # the priority of the thread: the tick comes first
+ORDER = {
+    "telemetry": ("signal", "twin"),
+    "estimates": ("name", "twin"),
+    "findings": ("twin",),
+    "events": ("name",),
+}
+
+
+@dataclass
+class Upkeep:
+    """The upkeep of one lake, by the one process that writes it.
+
+    closed: the instant before which no fact is expected any more, ns · failure: what the last
+    round could not do; the next tries again.
+    """
+
+    lake: Lake
+    keeping: Keeping = field(default_factory=Keeping)
+    failure: GemelError | None = None
+
+    def __post_init__(self) -> None:
+        self._reader = Reader(threads=1)
+        self._vacuumed = time.monotonic()
+
+    @contextmanager
+    def beside(self, closed: Callable[[], int]) -> Iterator[None]:
+        """While the context lasts, a round every EVERY seconds in a thread of its own."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=(closed, stop), name="gemel-upkeep")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _run(self, closed: Callable[[], int], stop: threading.Event) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        while not stop.wait(EVERY):
+            try:
+                for _ in self.round(closed()):
+                    if stop.is_set():
+                        return
+                self.failure = None
+            except GemelError as error:
+                self.failure = error  # the lake is derived: the plant goes on, and this is told
+
+    def round(self, closed: int) -> Iterator[str]:
+        """Everything that is due, a step at a time; says what it did."""
+        for name, keys in ORDER.items():
+            yield from self._join(self.lake.table(name), keys)
+        yield from self._gather()
+        for width in self.keeping.rollup:
+            tier = Tier(self.lake, int(width * SECOND))
+            for made in tier.make(self._reader, closed):
+                yield f"rolled up to {made}"
+        for tier in tiers(self.lake):
+            yield from self._join(tier.table, KEYS)
+        yield from self._drop(closed)
+        yield from self._erase()
+        if time.monotonic() - self._vacuumed > HOUR:
+            self.vacuum()
+            yield "vacuumed"
+
+    def vacuum(self, **how: int) -> int:
+        """Delete the files that were replaced a week ago; how many."""
+        self._vacuumed = time.monotonic()
+        return sum(table.vacuum(**how) for table in self._every())
+
+    def _every(self) -> list[Table]:
+        named = [self.lake.table(name) for name in SCHEMAS]
+        return [*named, self.lake.newest, *(tier.table for tier in tiers(self.lake))]
+
+    # ---- joining --------------------------------------------------------------------------------
+
+    def _join(self, table: Table, keys: Sequence[str]) -> Iterator[str]:
+        parts = table.look().parts
+        for amended in (False, True):
+            for group in due([part for part in parts if is_amended(part) == amended]):
+                rows = sort(read(table.folder, group, keys_of(table)), keys)
+                name = f"{'amend-' if amended else ''}sorted-{group[-1].high['tick']:09d}"
+                table.replace(group, [rows], {}, name)
+                yield f"joined {len(group)} files, {len(rows)} rows"
+
+    # ---- newest values --------------------------------------------------------------------------
+
+    def _gather(self) -> Iterator[str]:
+        """The newest fact of each signal of each twin, for `Lake.latest`."""
+        table, facts = self.lake.newest, self.lake.table("telemetry")
+        look, old = facts.look(), table.look()
+        taken, known = old.marks[TAKEN], look.marks[WRITTEN]
+        gathered: pa.Table | None = None
+        for until in _steps(look.parts, taken, known):
+            named = {"newer": Facts(facts, Wanted(after=taken, known=until), look.parts)}
+            if gathered is None:
+                named["gathered"] = Facts(table, parts=old.parts)
+            tables = {} if gathered is None else {"gathered": gathered}
+            union = f"(SELECT * FROM newer WHERE {FACT} UNION ALL SELECT * FROM gathered)"
+            found = self._reader.ask(NEWEST.format(facts=union), named, tables=tables)
+            gathered, taken = found.select(table.schema.names).cast(table.schema), until
+        if gathered is not None:
+            rows = sort(_coded(gathered), KEYS)
+            table.replace(old.parts, [rows], {TAKEN: known}, f"newest-{known:09d}", changes=True)
+            yield f"gathered the newest of {len(rows)} signals"
+
+    # ---- retention ------------------------------------------------------------------------------
+
+    def _drop(self, closed: int) -> Iterator[str]:
+        """Telemetry older than its retention, where every roll-up of it is there; then roll-ups."""
+        made = [tier for tier in tiers(self.lake) if tier.width / SECOND in self.keeping.rollup]
+        facts = self.lake.table("telemetry")
+        known, ends = facts.mark(WRITTEN), [tier.table.look().marks for tier in made]
+        if ends and all(marks[TAKEN] >= known for marks in ends):
+            cut = _cut(closed, self.keeping.retention, min(marks[MADE] for marks in ends))
+            yield from self._cut_off(facts, cut)
+        for tier in made:
+            keep = self.keeping.rollup[tier.width / SECOND]
+            yield from self._cut_off(tier.table, _cut(closed, keep, closed))
+
+    def _cut_off(self, table: Table, cut: int) -> Iterator[str]:
+        look = table.look()
+        cut = max(cut, look.marks[KEPT])
+        if any(part.low["instant"] < cut for part in look.parts):
+            if cut > look.marks[KEPT]:  # first: from here on, no roll-up is made of what goes
+                table.append(table.schema.empty_table(), {KEPT: cut})
+            count = self._without(table, Wanted(end=cut), pc.field("instant") >= cut)
+            yield f"dropped {count} rows before {cut}"
+
+    def _without(self, table: Table, gone: Wanted, kept: pc.Expression) -> int:
+        """Write anew the files that hold rows that go, a file a commit; how many rows went."""
+        count = 0
+        for part in [part for part in table.look().parts if gone.reaches(part)]:
+            rows = read(table.folder, [part], keys_of(table))
+            left = rows.filter(kept)
+            if len(left) < len(rows):
+                new = [left.unify_dictionaries()] if len(left) else []
+                table.replace([part], new, {}, part.path.rpartition("-")[0][:30], changes=True)
+                count += len(rows) - len(left)
+        return count
+
+    # ---- erasure --------------------------------------------------------------------------------
+
+    def _erase(self) -> Iterator[str]:
+        """Carry out the erasures that the events tell of, and no later fact."""
+        facts = self.lake.table("telemetry")
+        done = facts.mark(ERASED)
+        for event in self.lake.events("erasure").to_pylist():
+            if event["tick"] > done:
+                body = json.loads(event["body"])
+                count = self.erase(body["twin"], int(body["before"]), event["tick"])
+                facts.append(facts.schema.empty_table(), {ERASED: event["tick"]})
+                yield f"erased {count} rows of {body['twin']}"
+
+    def erase(self, twin: str, before: int, tick: int) -> int:
+        """Delete what was known of a twin at `tick` from before an instant, and the old files."""
+        gone = Wanted({"twin": [twin]}, end=before, known=tick)
+        one = (pc.field("twin") == twin) & (pc.field("instant") < before)
+        kept = ~(one & (pc.field("tick") <= tick))
+        erased = [self.lake.table("telemetry"), self.lake.table("estimates"), self.lake.newest]
+        count = sum(self._without(table, gone, kept) for table in erased)
+        facts = self.lake.table("telemetry").look()
+        for tier in tiers(self.lake):
+            made = tier.table.mark(MADE)
+            until = min(-(-before // tier.width) * tier.width, made)
+            of_tier = Wanted({"twin": [twin]}, end=until)
+            left = (pc.field("twin") != twin) | (pc.field("instant") >= until)
+            self._without(tier.table, of_tier, left)
+            touched = tier.touched(self._reader, facts, Wanted(of_tier.among, end=until))
+            tier.amend(self._reader, facts, touched, {})
+        self.vacuum(hours=0)
+        return count
+
+
+def due(parts: Sequence[Part]) -> list[list[Part]]:
+    """Which files are to be joined: groups of neighbours in time, the newest group first.
+
+    >>> old = [Part("sorted-1", rows, 0, {}, {}) for rows in (FULL, 900)]
+    >>> [[part.rows for part in group] for group in due(old + 8 * [Part("part-2", 9, 0, {}, {})])]
+    [[9, 9, 9, 9, 9, 9, 9, 9]]
+    """
+    groups: list[list[Part]] = [[]]
+    for part in reversed(parts):
+        group = groups[-1]
+        rows = sum(one.rows for one in group)
+        if group and (rows + part.rows > FULL or (len(group) >= SEVERAL and part.rows > rows)):
+            groups.append([])
+        groups[-1].insert(0, part)
+    fresh = [sum(p.rows for p in g if p.path.startswith("part")) for g in groups]
+    return [g for g, new in zip(groups, fresh, strict=True) if len(g) >= SEVERAL or new > FULL // 4]
+
+
+def keys_of(table: Table) -> list[str]:
+    """The columns of words, but for free text."""
+    words = [f.name for f in table.schema if pa.types.is_string(f.type)]
+    return [name for name in words if name not in ("body", "evidence", "text")]
+
+
+def _steps(parts: Sequence[Part], taken: int, known: int) -> list[int]:
+    """Ticks up to which FULL facts each have come, about."""
+    steps, rows = [], 0
+    for part in sorted(parts, key=lambda part: int(part.high["tick"])):
+        if taken < part.high["tick"] < known:
+            rows += part.rows
+            if rows >= FULL:
+                steps.append(int(part.high["tick"]))
+                rows = 0
+    return [*steps, known] if known > taken else []
+
+
+def _cut(closed: int, keep: float, most: int) -> int:
+    """The start of the day before which nothing is kept; −1: everything is."""
+    if keep == float("inf"):
+        return -1
+    cut = min(closed - int(keep * SECOND), most)
+    return cut - cut % STEP
+
+
+def _coded(rows: pa.Table) -> pa.Table:
+    for place, column in enumerate(rows.schema):
+        if pa.types.is_string(column.type):
+            rows = rows.set_column(place, column.name, rows[column.name].dictionary_encode())
+    return rows
