@@ -8,6 +8,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,8 @@ import numpy as np
 from gemel.clock import SECOND, Clock, ManualClock, PacedClock, WallClock
 from gemel.connect.base import Source, dead_letter
 from gemel.connect.broker import EmbeddedBroker
-from gemel.connect.decode import Decoded, decode_telemetry
+from gemel.connect.decoded import Decoded
+from gemel.connect.http import Inlet
 from gemel.connect.mqtt import Address
 from gemel.errors import (
     Bug,
@@ -34,7 +36,7 @@ from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
 from gemel.flow.receive import command_of
 from gemel.flow.runs import Runs
-from gemel.flow.sources import Connectors, connect
+from gemel.flow.sources import Connectors, connect, inlets
 from gemel.flow.view import View, look
 from gemel.flow.why import why
 from gemel.intake.quality import CODES, admit
@@ -47,6 +49,7 @@ from gemel.store.snapshots import Snapshots
 
 LOOK_EVERY = 0.2  # s of wall time between two pictures, unless something happened
 LOOK_SHARE = 0.05  # of the time that pictures may take, of a large plant that is watched
+TOLD = 100  # refused samples and dead letters that one answer names
 ANSWER = 30.0  # s a person's request waits for the tick that takes it in
 
 
@@ -77,6 +80,7 @@ class Host:
         self._look_at = 0.0
         self._news = False  # something happened that the picture does not show
         self._threads: list[threading.Thread] = []
+        self._inlets: dict[str, Inlet] = inlets(plan)
         self.runs = Runs(self)
         self.loop: Loop | None = None
 
@@ -244,15 +248,43 @@ class Host:
                 mend="ask again: gemel status shows how far the journal is behind",
             )
 
-    def ingest(self, payload: bytes, *, source: str = "http") -> dict[str, Any]:
-        """Decode, journal (durable when this returns), and say what was refused and why."""
+    def ingest(
+        self,
+        payload: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        source: str = "http",
+        topic: str = "",
+    ) -> dict[str, Any]:
+        """Decode, journal (durable when this returns), and say what was refused and why.
+
+        headers: a request's, by small names · source: "http", or one of that kind that the plant
+        file declares · topic: what its map reads. Of refused samples and dead letters the first
+        TOLD are told; the books count all.
+        """
+        inlet = self._inlets.get(source)
+        if inlet is None:
+            raise NotFound(
+                "source.unknown",
+                f"the plant has no source '{source[:64]}' that takes in requests",
+                mend='declare it: [[source]] with kind = "http", or leave ?source= out',
+            )
         now = self.clock.now()
-        decoded: Decoded = decode_telemetry(payload, None, received_at=now, source=source)
+
+        def keep(decoded: Decoded) -> dict[str, Any]:
+            return self._keep(decoded, source, now)
+
+        return inlet.take(payload, headers or {}, keep, topic=topic, received_at=now)
+
+    def _keep(self, decoded: Decoded, source: str, now: int) -> dict[str, Any]:
+        """Journal what one request carried; the answer to it."""
         entries = list(decoded.dead)
         rejected: list[dict[str, Any]] = []
+        refused = np.zeros(0, np.int64)
         if len(decoded.batch):
             entries.append(Entry("batch", source, now, batch=decoded.batch))
             _, _, reason = admit(self.plan.rules, source, decoded.batch, now)
+            refused = np.flatnonzero(reason)
             rejected = [
                 {
                     "twin": decoded.batch.twin[k],
@@ -260,16 +292,15 @@ class Host:
                     "instant": int(decoded.batch.instant[k]),
                     **refusal(CODES[REASONS[reason[k]]]),
                 }
-                for k in np.flatnonzero(reason).tolist()
+                for k in refused[:TOLD].tolist()
             ]
         if entries:
             self.journal.append(entries)
-        received = len(decoded.batch) + len(decoded.dead)
         return {
-            "received": received,
-            "accepted": len(decoded.batch) - len(rejected),
+            "received": decoded.received,
+            "accepted": len(decoded.batch) - len(refused),
             "rejected": rejected,
-            "dead": [entry.body for entry in decoded.dead],
+            "dead": [entry.body for entry in decoded.dead[:TOLD]],
         }
 
     def refuse(self, payload: bytes, error: GemelError, *, source: str = "http") -> None:

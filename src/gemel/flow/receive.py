@@ -81,7 +81,7 @@ def _samples(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judg
 
 
 def _dead(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
-    memory.count(entry.source, "dead")
+    memory.count(entry.source, "dead", int(entry.body.get("samples", 1)))
     outcome.rejects.append(
         {
             "source": entry.source,

@@ -15,6 +15,7 @@ from gemel.connect.base import Sink, Source
 from gemel.connect.broker import EmbeddedBroker
 from gemel.connect.files import EventFileSource, FileSource
 from gemel.connect.formats import Ours, decoder_of
+from gemel.connect.http import Inlet
 from gemel.connect.kafka import MECHANISM, Cluster, KafkaSink, KafkaSource
 from gemel.connect.login import LOGIN, read_login
 from gemel.connect.mqtt import Address, MqttSink, MqttSource, ShadowSink, parse_url
@@ -25,6 +26,7 @@ from gemel.flow.fleet import Plan
 from gemel.graph.plantfile import SourceSpec
 
 FILES = ("csv", "parquet")
+HTTP_OPTIONS = ("format", "map")
 FORMATTED = ("format", "map", "commands", "replies", "group", *LOGIN)
 MQTT_OPTIONS = ("url", "embedded", "topic", "version", "client", "serve", *FORMATTED)
 KAFKA_OPTIONS = (
@@ -64,12 +66,12 @@ def connect(plan: Plan, data: Path) -> Connectors:
             _kafka(spec, plan.where, made)
         elif spec.kind in FILES:
             _file(spec, plan.where, made)
-        else:
+        elif spec.kind != "http":  # its inlet is the server's
             raise Invalid(
                 "source.kind",
                 f"'{spec.kind}' is no kind of source",
                 where=f"source {spec.name}",
-                mend=f"use one of: mqtt, kafka, {', '.join(FILES)}",
+                mend=f"use one of: mqtt, kafka, http, {', '.join(FILES)}",
             )
     if plan.plant.clock["kind"] == "data" and len(made.telemetry) > 1:
         raise Invalid(
@@ -78,6 +80,16 @@ def connect(plan: Plan, data: Path) -> Connectors:
             where=plan.plant.name,
             mend='join the files into one, or use a clock of kind "paced"',
         )
+    return made
+
+
+def inlets(plan: Plan) -> dict[str, Inlet]:
+    """Where requests come in: "http", and every source of that kind, with its format or map."""
+    made = {"http": Inlet()}
+    for name, spec in plan.plant.sources.items():
+        if spec.kind == "http":
+            options, where = _known(spec, HTTP_OPTIONS)
+            made[name] = Inlet(name, decoder_of(options, where))
     return made
 
 

@@ -20,6 +20,11 @@ INSTANTS = frozenset(
     " confirm_by received_at deadline cut".split()
 )
 BROKEN = ("message.json", "message.encoding", "message.depth", "request.json")  # answered 400
+UNREAD = {  # a body of which nothing could be read, not even as a dead letter of its own
+    "http.content_type": 415,
+    "http.encoding": 415,
+    "http.unpacks_too_far": 413,
+}
 DAY = 86_400 * SECOND
 EARLIEST = 10**15  # ns; below this (the twelfth day of 1970) a number is no instant of a plant
 

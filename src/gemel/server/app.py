@@ -30,8 +30,8 @@ from gemel.errors import (
 )
 from gemel.flow.host import Host
 from gemel.server import live, routes
-from gemel.server.answers import BROKEN, Answer
-from gemel.server.auth import Gate
+from gemel.server.answers import BROKEN, UNREAD, Answer
+from gemel.server.auth import RETRY, Gate
 
 PORT = 8787
 STATUS: list[tuple[type[GemelError], int]] = [
@@ -49,6 +49,8 @@ def status_of(error: GemelError) -> int:
     """The HTTP status of an error: by its class, and 400 where the bytes were no JSON."""
     if error.code in BROKEN:
         return 400
+    if error.code in UNREAD:
+        return UNREAD[error.code]
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
@@ -84,7 +86,9 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
 
 
 def _problem(error: GemelError, status: int | None = None) -> JSONResponse:
-    return JSONResponse(error.as_record(), status or status_of(error))
+    status = status or status_of(error)
+    again = {"Retry-After": RETRY} if status == 503 else None
+    return JSONResponse(error.as_record(), status, headers=again)
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:

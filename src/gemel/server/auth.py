@@ -1,6 +1,7 @@
 """The gate before every route: whose host, whose token, how many bytes.
 
-Owns    the three refusals that come before any route: foreign host, no token, too large a body.
+Owns    the refusals that come before any route: foreign host, no token, too large a body, and a
+        flood: more bodies at once than there is room for.
 Never   looks at what a request wants.
 
 A page of another site can make a browser send requests to 127.0.0.1 under a name of its own (DNS
@@ -16,9 +17,11 @@ from typing import Any
 from anyio import to_thread
 
 from gemel.connect.base import HEAD
-from gemel.errors import Denied, GemelError, Invalid
+from gemel.errors import Denied, GemelError, Invalid, Unavailable
 
 LIMIT = 8 << 20  # bytes of a request's body
+ROOM = 128 << 20  # bytes of the bodies of all requests in hand
+RETRY = "1"  # s after which one who was sent away may try again
 LINGER = 64 << 20  # bytes of a refused body that are read away, so that the answer is heard
 LINGER_FOR = 2.0  # s, at most
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -41,6 +44,7 @@ class Gate:
         self, app: App, *, token: str, where: str, keep: Callable[[str, bytes, GemelError], None]
     ) -> None:
         self._app, self._token, self._where, self._keep = app, token.encode(), where, keep
+        self._held = 0  # bytes of bodies in hand
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,13 +56,26 @@ class Gate:
             await refuse(send, error, status)
             return
         told = headers.get(b"content-length", b"0")
+        if told == b"0" and b"transfer-encoding" not in headers:
+            await self._app(scope, _again(b"", receive), send)
+            return
         limit = LIMIT if told.isdigit() and int(told) <= LIMIT else 0  # 0: refused as told
-        body, whole = b"", True
-        if told != b"0" or b"transfer-encoding" in headers:
-            read = await _read(receive, limit)
-            if read is None:
-                return  # nobody waits for an answer
-            body, whole = read
+        room = int(told) if limit and told != b"0" else limit
+        if self._held + room > ROOM:
+            await refuse(send, _busy(), 429)
+            return
+        self._held += room
+        try:
+            await self._take(scope, receive, send, limit)
+        finally:
+            self._held -= room
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        """Read the body, and hand the request on if that is all of it."""
+        read = await _read(receive, limit)
+        if read is None:
+            return  # nobody waits for an answer
+        body, whole = read
         if whole:
             await self._app(scope, _again(body, receive), send)
             return
@@ -88,6 +105,14 @@ class Gate:
             "the token does not fit" if kind else "the request carries no token",
             mend=f"send 'Authorization: Bearer TOKEN'; the token lies in {self._where}",
         ), 401
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        "server.busy",
+        f"the bodies of the requests in hand fill {ROOM >> 20} MiB",
+        mend="wait for the answer to a request before the next, and try again in a second",
+    )
 
 
 def _name(host: str) -> str:
@@ -140,6 +165,8 @@ async def refuse(send: Send, error: GemelError, status: int, unread: Receive | N
     ]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if status == 429:
+        headers.append((b"retry-after", RETRY.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": unread is not None})
     if unread is None:

@@ -22,6 +22,7 @@ _CLASS: list[tuple[int, type[GemelError]]] = [
     (503, Unavailable),
     (400, Invalid),
     (413, Invalid),
+    (415, Invalid),
     (422, Invalid),
 ]
 

@@ -154,7 +154,7 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
     "telemetry": (
         "telemetry",
         {"received": 3, "accepted": 3, "rejected": [], "dead": []},
-        (400, 413, 422, 503),
+        (400, 404, 409, 413, 415, 422, 429, 503),
     ),
     "events": ("telemetry", {"name": "price", "instant": _AT, "journal": 61_008}, (422, 503)),
     "sources": ("telemetry", _items({"source": "hall", **_BOOK, "balanced": True}), ()),
@@ -179,8 +179,10 @@ _MEANS = {
     401: "no token, or another one",
     404: "what was named is not there",
     409: "it does not fit what is already so",
-    413: "the body has more than 8 MiB",
+    413: "the body has more than 8 MiB, or unpacks to more than 64",
+    415: "a Content-Type or Content-Encoding that is not read",
     422: "what was given is wrong",
+    429: "more is sent at once than there is room for; ask again later",
     503: "something is missing or silent; ask again later",
 }
 

@@ -22,6 +22,7 @@ from gemel.kernels.base import Kernel
 from gemel.server.answers import (
     BROKEN,
     DAY,
+    UNREAD,
     Answer,
     ordered,
     page,
@@ -450,13 +451,23 @@ def maintenance(request: Request, body: Maintenance) -> Response:
 
 
 @router.post("/telemetry", status_code=202, **says("telemetry", "Send samples; durable at 202"))
-async def telemetry(request: Request) -> Response:
-    host = _host(request)
-    return await run_in_threadpool(_ingest, host, await request.body())
+async def telemetry(
+    request: Request,
+    source: Annotated[str, Query(max_length=64, description="of kind http")] = "http",
+    topic: Annotated[str, Query(max_length=500, description="what the source's map reads")] = "",
+) -> Response:
+    host, body = _host(request), await request.body()
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return await run_in_threadpool(_ingest, host, body, headers, source, topic)
 
 
-def _ingest(host: Host, payload: bytes) -> Answer:
-    told = host.ingest(payload)
+def _ingest(host: Host, payload: bytes, headers: dict[str, str], source: str, topic: str) -> Answer:
+    try:
+        told = host.ingest(payload, headers, source=source, topic=topic)
+    except Invalid as error:
+        if error.code in UNREAD:
+            host.refuse(payload, error, source=source)
+        raise
     dead = [{k: v for k, v in letter.items() if k != "head"} for letter in told["dead"]]
     told = {**told, "dead": dead}
     if told["accepted"] or not told["received"]:
