@@ -25,7 +25,8 @@ RANKS = {
     "store": 5, "connect": 5, "engines": 5,
     "flow": 6,
     "dataset": 7, "fleet": 7, "server": 7, "plant": 7, "testing": 7,
-    "checks": 8, "console": 8, "demo": 8, "display": 8, "starter": 8,
+    "checks": 8, "console": 8, "demo": 8, "display": 8, "letters": 8,
+    "starter": 8,
     "cli": 9, "__main__": 9,
 }  # fmt: skip
 BLIND_RANKS = {1, 2, 5, 7}  # neighbours at these ranks do not see each other ...

@@ -45,6 +45,7 @@ from gemel.console import (
     table,
 )
 from gemel.errors import Invalid, NotFound
+from gemel.letters import letters_app
 
 __all__ = ["app", "main"]
 
@@ -458,6 +459,7 @@ def runs_approve(
 
 
 app.add_typer(checks_app)
+app.add_typer(letters_app)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from gemel.errors import (
     Unavailable,
     catalogue,
 )
+from gemel.flow import redrive
 from gemel.flow.fleet import Plan
 from gemel.flow.loop import Loop
 from gemel.flow.memory import Memory
@@ -385,6 +386,22 @@ class Host:
                 where=f"command {command.name}",
                 mend="choose an argument inside the declared range",
             )
+
+    def redrive(
+        self, source: str | None, start: int | None, end: int | None, *, by: str, why: str
+    ) -> dict[str, Any]:
+        """Take in once more what was parked as late, or refused by rules that have changed since;
+        start, end: of the samples' instants, ns."""
+        late = redrive.parked(self.plan, self.lake, source, start, end)
+        stores = (self.journal, self.ledger, self.lake)
+        refused = redrive.refused(self.plan, *stores, source, start, end)
+        now, told = self.clock.now(), [0]
+        for batches in (late, refused):
+            if entries := redrive.entries(batches, now, by, why):
+                told += self.journal.append(entries)
+        self._await(max(told))
+        counted = ({name: len(b) for name, b in batches.items()} for batches in (late, refused))
+        return dict(zip(("late", "rejected"), counted, strict=True))
 
     def maintain(
         self, twin: str, resets: list[str], *, by: str, why: str, binding: str | None = None

@@ -50,7 +50,14 @@ def receive(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judge
 
 def _samples(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judged:
     assert entry.batch is not None
-    judged = judge(plan.rules, memory.quality, entry.source, entry.received_at, entry.batch)
+    judged = judge(
+        plan.rules,
+        memory.quality,
+        entry.source,
+        entry.received_at,
+        entry.batch,
+        again="redrive" in entry.body,
+    )
     for fate, number in zip(FATES, np.bincount(judged.fate).tolist(), strict=False):
         if number:
             memory.count(entry.source, fate, number)

@@ -75,7 +75,9 @@ def rerun(plan: Plan, memory: Memory, outcome: Outcome) -> None:
             rows = np.concatenate([late for late, _ in held.past.late])
             ends = np.concatenate([end for _, end in held.past.late])
             held.past.late.clear()
-            _again(fleet, memory, held, rows, ends, outcome)
+            near = ends > held.past.checkpoints[0].instant  # a re-driven sample may be older
+            if plan.rules.rerun and near.any():
+                _again(fleet, memory, held, rows[near], ends[near], outcome)
     oldest = min((f.past.checkpoints[0].instant for f in memory.fleets.values()), default=0)
     memory.recent = [s for s in memory.recent if len(s.slot) and s.instant.max() > oldest]
 

@@ -220,14 +220,22 @@ def _converted(rules: Rules, batch: Batch, slot: Slots) -> tuple[Floats, Bools]:
 
 
 def judge(
-    rules: Rules, memory: QualityMemory, source: str, received_at: int, batch: Batch
+    rules: Rules,
+    memory: QualityMemory,
+    source: str,
+    received_at: int,
+    batch: Batch,
+    again: bool = False,
 ) -> Judged:
-    """One entry's samples, each with its fate, quality and reason. Moves the memory on."""
+    """One entry's samples, each with its fate, quality and reason. Moves the memory on.
+
+    again: a person takes them in once more, however late they are
+    """
     slot, value, reason = admit(rules, source, batch, received_at)
     instant = batch.instant
     closed = memory.watermark - max(rules.lateness, rules.rerun)
     fate = np.where(reason != 0, np.int8(REJECTED), np.int8(STORED))
-    late = (fate == STORED) & (instant <= closed)
+    late = (fate == STORED) & (instant <= closed) & (not again)
     fate[late] = LATE
     memory.began = memory.began or received_at
     memory.watermark = max(memory.watermark, received_at)
@@ -246,7 +254,7 @@ def judge(
         kept[rows] = False
     rows = _rows(kept)
     quality[rows], reason[rows] = _in_order(rules, memory, slot[rows], instant[rows], value[rows])
-    if len(batch) and _clock_is_off(rules, memory, source, received_at, batch):
+    if len(batch) and not again and _clock_is_off(rules, memory, source, received_at, batch):
         doubted = kept & (reason == 0)
         quality[doubted], reason[doubted] = UNCERTAIN, WHY["clock_skew"]
     judged = Judged(

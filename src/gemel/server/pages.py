@@ -164,6 +164,7 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
         _items({"source": "http", "fate": "dead", "code": "message.json"}),
         (422,),
     ),
+    "redrive": ("telemetry", {"late": {"hall": 12}, "rejected": {}}, (422, 503)),
     "ledger": ("history", _items({"tick": 7201, "at": _AT, "digest": "9b1c…"}), (422,)),
     "runs": ("runs", _items(_RUN), (422,)),
     "run": ("runs", {**_RUN, "steps": {"learn": {}}}, (404,)),

@@ -98,6 +98,16 @@ class Event(BaseModel, extra="forbid"):
     values: dict[str, FiniteFloat | bool | str] = Field({}, max_length=100)
 
 
+class Redrive(BaseModel, extra="forbid"):
+    """Which samples: of one source, of some span of their instants; none named: all."""
+
+    source: str | None = Field(None, max_length=64)
+    start: str | None = Field(None, max_length=40)
+    end: str | None = Field(None, max_length=40)
+    by: Who
+    why: Why
+
+
 class StartRun(BaseModel, extra="forbid"):
     """A run by request. Definitions are code of the plant; a request names one, with options."""
 
@@ -518,9 +528,23 @@ def quality(request: Request, limit: Limit = 100, after: After = None) -> Respon
 
 
 @router.get("/dead-letters", **says("dead-letters", "What was refused or could not be read"))
-def dead_letters(request: Request, source: Name = None, limit: Limit = 100) -> Response:
+def dead_letters(
+    request: Request,
+    source: Name = None,
+    code: Name = None,
+    fate: Literal["dead", "rejected"] | None = None,
+    text: Name = None,
+    limit: Limit = 100,
+) -> Response:
     host, view = _told(request)
-    return _list(view, {"items": host.ledger.dead_letters(source, limit), "next": None})
+    found = host.ledger.dead_letters(source, limit, code=code, fate=fate, text=text)
+    return _list(view, {"items": found, "next": None})
+
+
+@router.post("/redrive", **says("redrive", "Take in once more what was late or refused"))
+def redrive(request: Request, body: Redrive) -> Response:
+    start, end = (None if t is None else parse_instant(t) for t in (body.start, body.end))
+    return Answer(_host(request).redrive(body.source, start, end, by=body.by, why=body.why))
 
 
 @router.get("/ledger", **says("ledger", "The commit points, one row a tick"))

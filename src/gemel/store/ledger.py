@@ -84,6 +84,7 @@ _dead_letter = sa.Table(
     _column("source", _Name, index=True),
     _column("record", sa.JSON),
 )
+_TOLD = ("twin", "signal", "message", "head")  # of a dead letter, what a text is looked for in
 _run = sa.Table(
     "run",
     _schema,
@@ -285,12 +286,29 @@ class Ledger:
         query = query.order_by(table.c.instant.desc(), table.c.id).limit(limit)
         return [row[0] for row in self._ask(query)]
 
-    def dead_letters(self, source: str | None = None, limit: int = 100) -> list[Record]:
-        """Dead letters, newest first."""
-        query = sa.select(_dead_letter.c.record)
+    def dead_letters(
+        self,
+        source: str | None = None,
+        limit: int = 100,
+        *,
+        code: str | None = None,
+        fate: str | None = None,
+        text: str | None = None,
+    ) -> list[Record]:
+        """Dead letters and refused samples, newest first.
+
+        code: the error's · fate: dead | rejected · text: somewhere in twin, signal or message
+        """
+        query = sa.select(_dead_letter.c.record).order_by(_dead_letter.c.n.desc())
         if source is not None:
             query = query.where(_dead_letter.c.source == source)
-        return [row[0] for row in self._ask(query.order_by(_dead_letter.c.n.desc()).limit(limit))]
+        for name, wanted in (("code", code), ("fate", fate)):
+            if wanted is not None:
+                query = query.where(_dead_letter.c.record[name].as_string() == wanted)
+        if text is not None:
+            parts = [_dead_letter.c.record[name].as_string() for name in _TOLD]
+            query = query.where(sa.or_(*(part.contains(text, autoescape=True) for part in parts)))
+        return [row[0] for row in self._ask(query.limit(limit))]
 
     # -- runs -------------------------------------------------------------------------------
 
