@@ -105,7 +105,7 @@ def path() -> dict[str, float]:
         assert book["stored"] == book["received"] == FRAMES * TWINS * len(UNITS)
         instants = loop.memory.fleets["bearing"].estimate.instant
         assert (instants == BEGIN + (FRAMES - 1) * EVERY).all()
-        assert loop._lake.known("telemetry") == loop.tick
+        assert Lake(Path(folder) / "lake").known("telemetry") == loop.tick
         loop.journal.close()
     rows = (FRAMES - WARM) * TWINS * len(UNITS) / spent
     return {

@@ -42,6 +42,7 @@ LAST_WORD, MOST = "\U0010ffff" * 4, 1e308  # no word is later, no number greater
 GROUP = 1 << 16  # rows of a row group in a sorted file: the least that a read takes in
 TRIES = 5  # of a commit that another overtook
 WEEK = 168  # hours that a replaced file stays for readers that have listed it
+_STEPS = "DELTA_BINARY_PACKED"  # of whole numbers that follow one another
 _RUNS = ("instant", "received_at", "known_at", "closed_at", "tick", "quality")  # few values, often
 
 
@@ -208,12 +209,15 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
     """One file of facts, on the disk; words go in by their dictionary, as most come many times."""
     path = folder / f"{name}-{uuid.uuid4()}.parquet"
     words = [f.name for f in rows.schema if not pa.types.is_primitive(f.type)]
-    how = {
-        "compression": "zstd",
-        "compression_level": 1,
-        "use_dictionary": [*words, *(run for run in _RUNS if run in rows.column_names)],
-        "store_schema": False,  # a reader sees plain words, however they were written
-    }
+    how: dict[str, Any] = {"store_schema": False}  # a reader sees plain words, however written
+    if ordered:  # to be kept: as small as may be
+        runs = [run for run in _RUNS if run in rows.column_names]
+        how |= {"compression": "zstd", "compression_level": 1, "use_dictionary": [*words, *runs]}
+    else:  # to be joined soon: as quickly as may be
+        real = {f.name for f in rows.schema if pa.types.is_floating(f.type)}
+        whole = [f.name for f in rows.schema if pa.types.is_integer(f.type) and f.type != pa.int8()]
+        how["compression"] = {n: "none" if n in real else "snappy" for n in rows.column_names}
+        how |= {"use_dictionary": words, "column_encoding": dict.fromkeys(whole, _STEPS)}
     if ordered:
         rows = _only_used(rows.combine_chunks())
         with pq.ParquetWriter(path, rows.schema, **how) as file:
