@@ -23,7 +23,7 @@ from gemel.errors import Invalid
 from gemel.labels import Labels
 from gemel.records import Batch, Bools, Floats, Instants
 
-KEPT = 64  # vocabularies remembered ...
+KEPT = 4_096  # vocabularies remembered: one of each shard that sends its own frames ...
 KEPT_WORDS = 2_000_000  # ... and words in all of them
 FEW = 32  # distinct times that are quicker read one by one
 NEVER = -(2**63)  # the instant of a cell that has none
@@ -65,8 +65,9 @@ class _Known:
                 return self._held[digest]
         made = _vocabulary(words)
         with self._turn:
-            made = self._held.setdefault(digest, made)
-            self._words = sum(len(held.words) for held in self._held.values())
+            if digest not in self._held:
+                self._held[digest] = made
+                self._words += len(made.words)
             while len(self._held) > KEPT or (self._words > KEPT_WORDS and len(self._held) > 1):
                 _, gone = self._held.popitem(last=False)
                 self._words -= len(gone.words)

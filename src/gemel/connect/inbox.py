@@ -7,12 +7,13 @@ Never   reads a format: `decode` does.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gemel.connect.decode import decode_telemetry
-from gemel.connect.decoded import COUNT, LIMIT, TWIN, Decoded
+from gemel.connect.arrow import read_streams
+from gemel.connect.decode import ARROW, decode_telemetry
+from gemel.connect.decoded import COUNT, LIMIT, TWIN, Decoded, Letters
 from gemel.connect.formats import Decoder, Ours
 from gemel.records import Batch, Entry
 
-FEW = 64  # messages that are as quick one by one
+FEW = 64  # objects that are as quick one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,15 @@ def read_messages(
 
 
 def _together(messages: Sequence[Message], received_at: int, source: str) -> list[Decoded]:
-    """Plain objects of named twins, read as lines of one text: ten times as fast.
+    """Frames of one schema, or plain objects of named twins, read as one.
 
     [] where one of them is odd: then each is read by itself, so that its letter holds its bytes.
     """
+    if len(messages) > 1 and all(m.twin is None and m.payload[:4] == ARROW for m in messages):
+        letters = Letters(source, received_at, COUNT * len(messages))
+        small = all(len(m.payload) <= LIMIT for m in messages)
+        batch = read_streams([m.payload for m in messages], letters) if small else None
+        return [] if batch is None else [Decoded(batch, [])]
     lines = [line for line in map(_as_line, messages) if line]
     if len(lines) < max(FEW, len(messages)):
         return []
