@@ -1,4 +1,4 @@
-"""Commands that check and explain: `explain`, `gold`, `accuracy`, `replay-check`, `version`.
+"""Commands that check and explain: `explain`, `quality`, `gold`, `accuracy`, `replay-check`, …
 
 Owns    how a check is told, and that one which does not pass exits with 1.
 Never   holds a check itself: those are in `kernels` and `flow`.
@@ -16,7 +16,9 @@ import typer
 from gemel.clock import format_instant
 from gemel.console import (
     CHECK,
+    Data,
     Json,
+    client,
     find_data,
     load,
     plan_of,
@@ -30,6 +32,12 @@ from gemel.errors import NotFound, catalogue
 from gemel.errors import explain as explain_code
 
 checks_app = typer.Typer(rich_markup_mode="rich")
+quality_app = typer.Typer(
+    help="How good telemetry was over the last day; limits from history.",
+    rich_markup_mode="rich",
+    epilog="Example: gemel quality propose pump.csv",
+)
+checks_app.add_typer(quality_app, name="quality", rich_help_panel=CHECK)
 
 
 @checks_app.command(rich_help_panel=CHECK, epilog="Example: gemel explain unit.mismatch")
@@ -49,6 +57,50 @@ def explain(
     for name, entry in sorted(catalogue().items()):
         made.add_row(name, entry["means"])
     show(made, "")
+
+
+@quality_app.callback(invoke_without_command=True)
+def quality(context: typer.Context, data: Data = None, as_json: Json = False) -> None:
+    """How good telemetry was over the last day, the worst twin first; limits from history."""
+    if context.invoked_subcommand is not None:
+        return
+    with client(data) as asked:
+        told = asked.get("quality", limit=1000)
+    if as_json:
+        print_json(told)
+        return
+    made = table("twin", "good", "silent", wide="silent")
+    for row in told["items"]:
+        silent = [f"{one['signal']} since {one['start']}" for one in row["silent"]]
+        made.add_row(row["twin"], _share(row["score"]), ", ".join(silent))
+    show(made, "there is no twin")
+    made = table("source", "good", "lag", "why not", wide="why not")
+    for row in told["sources"]:
+        why = ", ".join(f"{n} {reason}" for reason, n in row["reasons"].items())
+        made.add_row(row["source"], _share(row["score"]), f"{row['lag']:.3g} s", why)
+    show(made, "no source has sent anything yet")
+
+
+def _share(score: float | None) -> str:
+    return "–" if score is None else f"{score:.1%}"
+
+
+@quality_app.command("propose", epilog="Example: gemel quality propose pump.csv")
+def propose(
+    history: Annotated[Path, typer.Argument(help="a CSV, or a data directory", metavar="DATA")],
+    plant: Annotated[
+        Path | None, typer.Option("--plant", help="its plant file: interfaces and units")
+    ] = None,
+    signal: Annotated[
+        list[str] | None, typer.Option("--signal", help="this one only; several are fine")
+    ] = None,
+    zone: Annotated[str, typer.Option(help="of times that name none")] = "UTC",
+    as_json: Json = False,
+) -> None:
+    """Limits from history as lines for the plant file, each below the evidence for it."""
+    starter, plan = load("gemel.starter"), None if plant is None else plan_of(plant)
+    told = starter.propose(history, plan, signals=signal, zone=zone)
+    print_json(told) if as_json else typer.echo(starter.evidence(told))
 
 
 @checks_app.command(rich_help_panel=CHECK, epilog="Example: gemel gold plant.toml")

@@ -1,6 +1,6 @@
 """What the values say: limits for the quality stage, and what follows what.
 
-Owns    the proposed ranges, rates and stuck times; the first kernel's target, inputs and constants.
+Owns    the first kernel's target, inputs and constants; which samples speak of a signal's limits.
 Never   hides how good a guess is: the noise it gives the kernel is what its line leaves.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from gemel.clock import SECOND
+from gemel.intake.limits import Limits, propose
 from gemel.records import Floats
 from gemel.starter.sheet import plain_id
 from gemel.starter.story import Signal, Story
@@ -36,47 +37,16 @@ def story_of(
     )
     story.warnings = warnings
     for signal in signals:
-        _limits(signal, tidy)
+        signal.limits = limits_of(tidy, signal.name, signal.unit)
     return story
 
 
-def _limits(signal: Signal, tidy: pl.DataFrame) -> None:
-    """Range: 0.1 % and 99.9 % with half their distance to spare. Rate: twice the 99.9 % of changes.
-
-    Stuck: twice the longest run without a change; none for a set-point, which stands still often.
-    """
-    part = tidy.select("twin", "time", pl.col(signal.name).alias("v")).drop_nulls()
-    value = part["v"].to_numpy()
-    low, middle, high = np.quantile(value, [0.001, 0.5, 0.999])
-    spare = 0.5 * (high - low) or 0.5 * abs(high) or 1.0
-    floor = 0.0 if low >= 0 and value.min() >= 0 and signal.unit != "degC" else -np.inf
-    signal.low, signal.high = _round(max(low - spare, floor), -1), _round(high + spare, 1)
-    signal.middle = float(middle)
-    signal.outside = float(((value < signal.low) | (value > signal.high)).mean())
-    steps = part.select(
-        pl.col("v").diff().over("twin").abs().alias("dv"),
-        (pl.col("time").diff().over("twin").dt.total_nanoseconds() / SECOND).alias("dt"),
-    ).drop_nulls()
-    steps = steps.filter(pl.col("dt") > 0)
-    if len(steps) < 2:
-        return
-    rate = float(np.quantile((steps["dv"] / steps["dt"]).to_numpy(), 0.999))
-    signal.rate = _round(2 * rate, 1) if rate > 0 else 0.0
-    signal.median_step = float(np.median(steps["dv"].to_numpy()))
-    if float((steps["dv"] == 0).mean()) < 0.5:  # type: ignore[arg-type]
-        run = pl.col("v").diff().over("twin").fill_null(1.0).ne(0).cum_sum().over("twin")
-        runs = part.with_columns(run.alias("run")).group_by("twin", "run")
-        span = runs.agg((pl.col("time").max() - pl.col("time").min()).dt.total_nanoseconds())
-        longest = float(span["time"].max() or 0) / SECOND  # type: ignore[arg-type]
-        signal.stuck = max(2 * longest, 20 * float(np.median(steps["dt"].to_numpy())))
-
-
-def _round(value: float, side: int) -> float:
-    """To two digits, outward: side −1 down, 1 up."""
-    if not np.isfinite(value) or value == 0:
-        return 0.0 if value == 0 else value
-    size = 10.0 ** (np.floor(np.log10(abs(value))) - 1)
-    return float(f"{(np.floor if side < 0 else np.ceil)(value / size) * size:.6g}")
+def limits_of(tidy: pl.DataFrame, name: str, unit: str) -> Limits:
+    """The limits of one signal of a tidy table (twin, time, one column a signal)."""
+    part = tidy.select(pl.col("twin").rank("dense"), "time", pl.col(name).alias("v"))
+    part = part.drop_nulls().sort("twin", "time", maintain_order=True)
+    asset, instant = part["twin"].to_numpy().astype(np.int64), part["time"].to_physical().to_numpy()
+    return propose(asset, instant, part["v"].to_numpy(), floor=unit != "degC")
 
 
 def learn(story: Story, tidy: pl.DataFrame) -> None:
@@ -112,7 +82,9 @@ def learn(story: Story, tidy: pl.DataFrame) -> None:
     story.inputs = [names[k] for k in chosen]
     story.gains = {name: float(g) for name, g in zip(story.inputs, gains, strict=True)}
     story.lag, story.offset = steps * story.every, float(offset)
-    story.noise = max(target.median_step / 1.4, 0.05 * left, 1e-3 * (abs(target.middle) or 1.0))
+    story.noise = max(
+        target.said.change / 1.4, 0.05 * left, 1e-3 * (abs(target.said.middle) or 1.0)
+    )
     story.wander = max(left, story.noise) * float(np.sqrt(2 / story.lag))
     for name, gain in story.gains.items():
         story.spreads[name] = max(0.3 * abs(gain), 1e-9)

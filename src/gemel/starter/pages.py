@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 from gemel.clock import format_duration, format_instant
+from gemel.intake.limits import Limits
 from gemel.starter.story import Signal, Story
 
 
@@ -31,7 +32,7 @@ clock = {{ kind = "data" }}    # replays as fast as the machine can; for live da
 
 # ---- what an asset measures -----------------------------------------------------------------
 # range: values outside are kept but not believed. rate: the largest credible change per second.
-# stuck: how long a value may stand still before it is doubted.
+# stuck: how long a value may stand still before it is doubted. every: a sample in so long.
 
 [interface.Asset.telemetry]
 {signals}
@@ -66,22 +67,37 @@ path = "telemetry.csv"    # the tidy copy of {story.source}
 
 
 def _signal(signal: Signal) -> str:
-    parts = [f'unit = "{signal.unit}"', f"range = [{signal.low:g}, {signal.high:g}]"]
-    if signal.rate > 0:
-        parts.append(f"rate = {signal.rate:g}")
-    if signal.stuck > 0:
-        parts.append(f'stuck = "{_duration(signal.stuck)}"')
     header = signal.header.replace("\n", " ")[:60]
     remark = f"# '{header}'; unit: {signal.guess}"
-    if signal.outside > 0:
-        remark += f"; {signal.outside:.2%} of its samples are outside"
-    return f"{remark}\n{signal.name} = {{ {', '.join(parts)} }}"
+    if signal.said.outside > 0:
+        remark += f"; {signal.said.outside:.2%} of its samples are outside"
+    return f"{remark}\n{limits_line(signal.name, signal.unit, signal.said)}"
+
+
+def limits_line(name: str, unit: str, said: Limits) -> str:
+    """A signal's line of a plant file."""
+    parts = [f'unit = "{unit}"', f"range = [{said.low:g}, {said.high:g}]"]
+    if said.rate > 0:
+        parts.append(f"rate = {said.rate:g}")
+    if said.stuck > 0:
+        parts.append(f'stuck = "{_duration(said.stuck)}"')
+    if said.every > 0:
+        parts.append(f'every = "{_exactly(said.every)}"')
+    return f"{name} = {{ {', '.join(parts)} }}"
 
 
 def _duration(seconds: float) -> str:
+    """About so long, to a tenth of its unit."""
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{round(seconds / size, 1):g}{unit}"
+    return _exactly(seconds)
+
+
+def _exactly(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
     return f"{round(seconds, 3):g}s"
 
 
@@ -96,7 +112,7 @@ def kernel_text(story: Story) -> str:
     unit, declared = target.unit, "".join(f"    {line}\n" for line in _declared(story))
     settles = " + ".join(["p.offset", *(f"p.gain_{n} * u.{n}" for n in story.inputs)])
     follows = " and ".join(story.inputs) or "its mean"
-    begins = f"start={target.middle:.6g}, start_std={{std:.3g}}, noise={story.wander:.3g}"
+    begins = f"start={target.said.middle:.6g}, start_std={{std:.3g}}, noise={story.wander:.3g}"
     about = textwrap.fill(
         f"{story.target} follows {follows} with a lag. The constants are a line through the file; "
         "what they mean physically is for you to say. When you change the equations, give it a "
@@ -142,7 +158,7 @@ class {kernel_name(story)}(Kernel):
 
     def limits(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         """Margin per failure mode: 1 as usual, 0 failed. Put your own limit here."""
-        return {{"too high": ({target.high:g} - x.actual) / {_margin(target):g}}}
+        return {{"too high": ({target.said.high:g} - x.actual) / {_margin(target):g}}}
 '''
 
 
@@ -159,7 +175,7 @@ def _declared(story: Story) -> list[str]:
 
 
 def _margin(target: Signal) -> float:
-    return max(target.high - target.middle, 1e-9)
+    return max(target.said.high - target.said.middle, 1e-9)
 
 
 def _broken(settles: str) -> str:
@@ -173,7 +189,7 @@ def readme_text(story: Story, folder: Path) -> str:
     warnings = "".join(f"* {text}\n" for text in story.warnings) or "* nothing odd was seen\n"
     every, twin, name = format_duration(story.every), story.twins[0], folder.name
     first = story.signals[0]
-    values = f'{{"{first.name}": {first.middle:.4g}}}'
+    values = f'{{"{first.name}": {first.said.middle:.4g}}}'
     sample = f'{{"twin": "{twin}", "time": "2026-03-01T12:00:00Z", "values": {values}}}'
     counts = f"{len(story.twins)} twin(s), {len(story.signals)} signal(s)"
     follows = ", ".join(story.inputs) or "its mean"

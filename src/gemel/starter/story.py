@@ -6,6 +6,8 @@ Never   computes anything.
 
 from dataclasses import dataclass, field
 
+from gemel.intake.limits import Limits
+
 
 @dataclass
 class Signal:
@@ -15,13 +17,13 @@ class Signal:
     name: str
     unit: str
     guess: str
-    low: float = 0.0
-    high: float = 0.0
-    rate: float = 0.0
-    stuck: float = 0.0
-    outside: float = 0.0
-    middle: float = 0.0
-    median_step: float = 0.0
+    limits: Limits | None = None
+
+    @property
+    def said(self) -> Limits:
+        """What its values say; they have been looked at."""
+        assert self.limits is not None
+        return self.limits
 
 
 @dataclass
