@@ -21,6 +21,7 @@ from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
 from gemel.server import auth
 from gemel.server.app import serve
+from gemel.testing.decoders import hostile
 
 TIME = "2024-05-01T00:00:00Z"
 START = parse_instant(TIME)
@@ -343,3 +344,17 @@ def test_the_books_balance_after_all_this(bakery: Bakery) -> None:
 def test_a_key_that_is_no_word_is_refused(key: str) -> None:
     with pytest.raises(Invalid):
         Once().answer(key, b"")
+
+
+def test_hostile_messages_are_counted_while_others_go_on(bakery: Bakery) -> None:
+    before, good = bakery.books(), []
+    with ThreadPoolExecutor(4) as pool:
+        bad = [pool.submit(bakery.send, payload) for payload in hostile().values()]
+        for _ in range(10):
+            good.append(bakery.send(bakery.sample()).status_code)
+        told = [answer.result() for answer in bad]
+    assert good == [202] * 10
+    assert {answer.status_code for answer in told} <= {202, 400, 422}
+    after = bakery.books()
+    assert after["stored"] - before["stored"] >= 10 and after["dead"] > before["dead"]
+    assert after["received"] == sum(n for fate, n in after.items() if fate != "received")

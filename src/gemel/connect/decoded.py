@@ -13,6 +13,7 @@ from gemel.records import Batch, Entry
 
 LIMIT = 1_000_000  # bytes of one message
 COUNT = 20_000  # samples of one message
+LETTERS = 1_000  # dead letters of one message; what else is wrong in it is counted in one more
 NAME = 128  # characters of a signal's name or a unit
 TWIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -40,9 +41,13 @@ class Letters:
 
     def __post_init__(self) -> None:
         self.dead: list[Entry] = []
+        self._more = 0  # samples beyond the letters
 
     def bury(self, payload: bytes, error: GemelError, samples: int = 1) -> None:
         """One letter, which stands for so many samples."""
+        if len(self.dead) >= LETTERS:
+            self._more += samples
+            return
         letter = dead_letter(self.source, self.received_at, payload, error)
         if samples != 1:
             letter = replace(letter, body={**letter.body, "samples": samples})
@@ -58,8 +63,23 @@ class Letters:
                 mend=f"send at most {COUNT} samples in one message, over HTTP a million",
             )
 
+    def forget(self) -> None:
+        """Take every letter back: the message is another thing."""
+        self.dead.clear()
+        self._more = 0
+
     def decoded(self, batch: Batch) -> Decoded:
-        return Decoded(batch, self.dead)
+        """The samples, with the letters so far."""
+        dead = self.dead
+        if self._more:
+            error = Invalid(
+                "message.faults",
+                f"{self._more} more faults in one message",
+                mend="mend the sender: the letters before this one say what is wrong",
+            )
+            last = dead_letter(self.source, self.received_at, b"", error)
+            dead = [*dead, replace(last, body={**last.body, "samples": self._more})]
+        return Decoded(batch, dead)
 
 
 def too_large(size: int, limit: int) -> Invalid:

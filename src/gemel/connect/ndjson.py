@@ -47,13 +47,12 @@ def read_lines(payload: bytes, twin: str | None, letters: Letters, time: int | N
 
     Where no line is an object the payload is one dead letter.
     """
-    before = len(letters.dead)
     lines = _Lines(twin, letters, time)
     for block in _blocks(payload):
         lines.take(block)
     batch = lines.end()
     if not lines.met:
-        del letters.dead[before:]
+        letters.forget()
         try:
             parse(payload)
         except Invalid as error:

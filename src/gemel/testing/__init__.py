@@ -7,6 +7,7 @@ def test_my_kernel_keeps_its_promises():
     kernel_checks(MyKernel)
 """
 
+from gemel.testing.decoders import decoder_checks
 from gemel.testing.kernels import kernel_checks
 
-__all__ = ["kernel_checks"]
+__all__ = ["decoder_checks", "kernel_checks"]
