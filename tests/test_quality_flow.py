@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.test_server import Ovens, eventually
 from tests.test_tick import MINUTE, Evening, approved, evening, numbered, plan, run
 
-from gemel.clock import SECOND
+from gemel.clock import SECOND, format_instant
 from gemel.errors import Invalid
 from gemel.flow.fleet import Plan, compile_plan
 from gemel.flow.memory import Memory, begin, pack, unpack
@@ -202,3 +203,29 @@ def test_no_proposal_is_made_while_an_input_is_not_good(plan: Plan, evening: Eve
         held_at[fleet.row["st1-b2"], column] += gone
         made.append([p["twin"] for p in outcome.proposals])
     assert made == [[], ["st1-b2"]]
+
+
+# ---- over HTTP --------------------------------------------------------------------------------
+
+
+def test_quality_is_told_over_http_the_worst_twin_first(tmp_path: Path) -> None:
+    ovens = Ovens(tmp_path)
+    try:
+        for k in range(12):
+            for twin, power in (("oven-1", 10.0), ("oven-2", 90.0 if k % 2 else 10.0)):
+                at = format_instant(ovens.host.clock.now() + k * SECOND)
+                ovens.send({"twin": twin, "time": at, "values": {"power": power}})
+        assert eventually(
+            lambda: sum(row["received"] for row in ovens.get("/sources")["items"]) == 24
+        )
+        told = ovens.get("/quality")
+        assert [(row["twin"], row["score"]) for row in told["items"]] == [
+            ("oven-2", 0.5),
+            ("oven-1", 1.0),
+        ]
+        assert told["sources"][0]["reasons"] == {"range": 6}
+        assert told["sources"][0]["score"] == ovens.get("/status")["sources"][0]["score"] == 0.75
+        first = ovens.get("/quality", limit=1)
+        assert ovens.get("/quality", after=first["next"])["items"] == told["items"][1:]
+    finally:
+        ovens.close()

@@ -51,6 +51,7 @@ class State:
     note: str = ""
     live: bool = True
     units: dict[str, str] = field(default_factory=dict)
+    sources: list[Record] = field(default_factory=list)
 
 
 def of_host(host: Host) -> State:
@@ -71,6 +72,7 @@ def of_host(host: Host) -> State:
         host.clock.speed,
         note,
         units={p["id"]: command_of(host.plan, p["twin"], p["command"]).unit for p in proposals},
+        sources=view.sources,
     )
 
 
@@ -150,7 +152,7 @@ def picture(state: State, rows: int = 16, data: str = "") -> RenderableType:
     parts: list[RenderableType] = [_head(state)]
     if state.twins:
         parts.append(fleet_table(state, rows))
-    parts += _books(state.books)
+    parts += _books(state.books, state.sources)
     shown = [p for p in state.proposals if p["status"] == "open"]
     parts += [Text(), *(proposal_lines(p, state) for p in shown[:3])]
     parts += [invocation_line(i) for i in state.invocations[:3]]
@@ -226,14 +228,18 @@ def _colour(index: float) -> str:
     return "red" if index < 0.3 else "yellow" if index < 0.7 else "green"
 
 
-def _books(books: dict[str, dict[str, int]]) -> Iterator[Text]:
-    """Received = where every sample went, per source."""
+def _books(books: dict[str, dict[str, int]], sources: list[Record]) -> Iterator[Text]:
+    """Received = where every sample went, per source; how many were good of late, if not all."""
+    score = {row["source"]: row["score"] for row in sources}
     for source, book in sorted(books.items()):
         parts = {name: n for name, n in book.items() if name != "received" and n}
         line = Text(f"{source}: {book['received']:,} received = ".replace(",", " "), "dim")
         line.append(" + ".join(f"{n:,} {name}".replace(",", " ") for name, n in parts.items()))
         if sum(parts.values()) != book["received"]:
             line.append("  does not balance", "bold red")
+        share = score.get(source)
+        if share is not None and share < 0.9995:
+            line.append(f"  {share:.1%} good", "red" if share < 0.5 else "yellow")
         yield line
 
 
@@ -408,6 +414,7 @@ def of_api(client: Any) -> State:
         client.get("value"),
         float(status["speed"] or float("inf")),
         status.get("note", ""),
+        sources=status.get("sources", []),
     )
 
 

@@ -3,8 +3,8 @@
 Owns    `GET /api/v1/live`: the whole picture once, then only what differs from the last told.
 Never   holds a tick up: it looks at the latest picture, and a slow reader misses those between.
 
-    event: view      data: {at, tick, status, twins: [all], books, fleets}
-    event: change    data: {at, tick, status?, twins?: [those that changed], books?, fleets?}
+    event: view      data: {at, tick, status, twins: [all], books, fleets, sources}
+    event: change    data: {at, tick, status?, twins?: [those that changed], books?, fleets?, …}
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def _stream(request: Request, host: Host) -> AsyncIterator[str]:
 def _changes(view: View, told: dict[str, str]) -> dict[str, Any]:
     """What differs from what was told before; `told` (key → JSON) is brought up to date."""
     out: dict[str, Any] = {"at": view.at, "tick": view.tick}
-    for name in ("status", "books", "fleets"):
+    for name in ("status", "books", "fleets", "sources"):
         if _new(told, name, getattr(view, name)):
             out[name] = getattr(view, name)
     twins = [twin for twin in view.twins if _new(told, f"twin {twin['id']}", twin)]
