@@ -465,9 +465,10 @@ def _values(table: dict[str, Any], where: str) -> tuple[list[tuple[Text, Path]],
 
 def _levels(topic: object, where: str) -> tuple[str, ...]:
     levels = tuple(topic.split("/")) if isinstance(topic, str) and topic else ()
-    names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
+    named = [level for level in levels if level[:1] == "{" and level[-1:] == "}"]
+    names = [level[1:-1] for level in named]
     fine = all(_NAME.fullmatch(name) for name in names) and len(set(names)) == len(names)
-    plain = [level for level in levels if level[:1] != "{" and level not in ("+", "#")]
+    plain = [level for level in levels if level not in ("+", "#", *named)]
     if not levels or not fine or "#" in levels[:-1] or any(set("{}+#") & set(p) for p in plain):
         raise Invalid(
             "map.topic",
