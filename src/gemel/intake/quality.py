@@ -240,7 +240,9 @@ def judge(
     memory.began = memory.began or received_at
     memory.watermark = max(memory.watermark, received_at)
     open_ = _rows(fate == STORED)
-    seen = memory.seen.setdefault(source, Seen(len(rules.unit)))
+    if source not in memory.seen:
+        memory.seen[source] = Seen(len(rules.unit))
+    seen = memory.seen[source]
     fate[open_] = seen.take(slot[open_], instant[open_], value[open_], closed)
     quality = np.zeros(len(batch), np.int8)
     quality[late], reason[late] = UNCERTAIN, WHY["late"]

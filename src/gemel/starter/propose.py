@@ -41,8 +41,8 @@ def propose(
             "interface": interface,
             "signal": name,
             "twins": table["twin"].n_unique(),
-            "from": format_instant(int(table["time"].to_physical().min())),  # type: ignore[arg-type]
-            "to": format_instant(int(table["time"].to_physical().max())),  # type: ignore[arg-type]
+            "from": format_instant(int(table["time"].to_physical().to_numpy().min())),
+            "to": format_instant(int(table["time"].to_physical().to_numpy().max())),
             **_told(name, unit, limits_of(table, name, unit)),
         }
         for interface, name, unit, table in groups
