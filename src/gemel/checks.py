@@ -6,6 +6,7 @@ Never   holds a check itself: those are in `kernels` and `flow`.
 
 import pkgutil
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -57,6 +58,71 @@ def explain(
     for name, entry in sorted(catalogue().items()):
         made.add_row(name, entry["means"])
     show(made, "")
+
+
+@checks_app.command(
+    "map",
+    rich_help_panel=CHECK,
+    epilog="Example: gemel map --try plant/north/st1 @message.json --plant plant.toml",
+)
+def map_(
+    message: Annotated[
+        tuple[str, str],
+        typer.Option("--try", help="topic and payload; @FILE reads it, - is standard input"),
+    ],
+    plant: Annotated[Path, typer.Option(help="plant.toml, or its folder")] = Path(),
+    source: Annotated[str, typer.Option(help="default: the one with a map")] = "",
+    as_json: Json = False,
+) -> None:
+    """What a source's map would make of a message: each sample, its fate, and what is left."""
+    topic, text = message
+    told = load("gemel.flow.trial").try_message(
+        plan_of(plant), topic, _payload(text), source=source
+    )
+    if as_json:
+        print_json(told)
+    else:
+        _show_trial(told)
+    if told["dead"] or any(row["fate"] == "rejected" for row in told["samples"]):
+        raise typer.Exit(1)
+
+
+def _payload(text: str) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if not text.startswith("@"):
+        return text.encode("utf-8", "surrogateescape")
+    try:
+        return Path(text[1:]).read_bytes()
+    except OSError as problem:
+        raise NotFound(
+            "file.missing",
+            f"the message cannot be read: {problem.strerror}",
+            where=text[1:],
+            mend="give the file of one message behind @, - for standard input, or the text itself",
+        ) from None
+
+
+def _show_trial(told: dict[str, Any]) -> None:
+    made = table("twin", "signal", "instant", "value", "unit", "fate", "reason", wide="reason")
+    for row in told["samples"]:
+        quality = "" if row["quality"] == "good" else f", {row['quality']}"
+        value = "" if row["value"] is None else f"{row['value']:g}"
+        fate = f"{row['fate']}{quality}"
+        names = (row["twin"], row["signal"], row["instant"], value, row["unit"], fate)
+        made.add_row(*names, row["reason"])
+    show(made, "no sample")
+    faults = [f"dead letter {letter['code']}: {letter['message']}" for letter in told["dead"]]
+    mends = [letter["mend"] for letter in told["dead"]]
+    for code in dict.fromkeys(row["code"] for row in told["samples"] if row["code"]):
+        faults.append(f"rejected {code}: {catalogue()[code]['means']}")
+        mends.append(catalogue()[code]["mend"])
+    for fault, mend in zip(faults, mends, strict=True):
+        text = f"{fault}\n  mend: {mend}"
+        stdout().print(text, style="red", markup=False, soft_wrap=True)
+    if told["unmapped"]:
+        left = ", ".join(told["unmapped"])
+        stdout().print(f"not mapped: {left}", style="dim", markup=False, soft_wrap=True)
 
 
 @quality_app.callback(invoke_without_command=True)
