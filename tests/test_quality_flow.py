@@ -67,6 +67,7 @@ def test_the_plant_file_declares_every_rule() -> None:
     assert rules.drifts.slots.tolist() == inlets and rules.drifts.bound.tolist() == [0.5, 0.5]
     assert rules.clock_skew == {"": 60 * SECOND, "gateway": 5 * SECOND}
     assert rules.sends == {"gateway": frozenset({"inlet", "outlet"})}
+    assert pumps().sources["gateway"].options == {"embedded": True}  # the rest is no connector's
     members = [set(rules.relations.slot[rules.relations.relation == k].tolist()) for k in range(4)]
     ambient = rules.index["s", "ambient"]
     assert members == [{0, 1}, {0, ambient}, {inlets[1], inlets[1] + 1}, {inlets[1], ambient}]
@@ -85,6 +86,12 @@ def test_signals_that_cannot_be_compared_are_told(was: str, now: str, what: str)
     with pytest.raises(Invalid, match="plant.consistent") as error:
         compile_plan(pumps(PLANT.replace(was, now)), Path())
     assert what in error.value.message
+
+
+@pytest.mark.parametrize("signals", ['"inlet"', "[]", "[1]"])
+def test_what_a_source_sends_is_a_list_of_names(signals: str) -> None:
+    with pytest.raises(Invalid, match="plant.signals"):
+        pumps(PLANT.replace('signals = ["inlet", "outlet"]\n', f"signals = {signals}\n"))
 
 
 START = 1_700_000_000 * SECOND
@@ -176,6 +183,17 @@ def test_no_command_follows_from_an_input_without_a_good_sample_of_late(
     why = outcome.proposals[0]["why"]
     assert why.startswith("guard: input oil_flow had its last good sample 12")
     assert why.endswith("(range)")
+
+
+def test_no_command_follows_when_nothing_was_heard_for_longer_than_an_input_may_be_held(
+    plan: Plan, evening: Evening
+) -> None:
+    memory = evening.memory()
+    proposal = next(iter(memory.control.proposals.values()))
+    body = {"proposal": proposal.id, "verdict": "approved", "by": "eva", "why": "yes"}
+    at = memory.at + 40 * MINUTE
+    told = tick(plan, memory, [Entry("verdict", "person", at, body=body, sequence=10**6)])
+    assert told.outbox == [] and "had its last good sample" in told.proposals[0]["why"]
 
 
 def test_no_command_follows_from_telemetry_that_was_mostly_bad(

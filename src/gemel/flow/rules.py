@@ -49,9 +49,9 @@ def compile_rules(plant: PlantFile) -> Rules:
         Drifts(bound, drift[bound]),
         {name: int(skew * SECOND) for name, skew in skews.items() if np.isfinite(skew)},
         {
-            s.name: frozenset(s.options["signals"])
+            s.name: frozenset(s.signals)
             for s in plant.sources.values()
-            if "signals" in s.options and "event" not in s.options
+            if s.signals is not None and "event" not in s.options
         },
         int(plant.rerun * SECOND),
     )

@@ -108,12 +108,14 @@ class SourceSpec:
     """One outside stream: kind and its options.
 
     clock_skew: seconds that its clock may be off, None = as the plant says
+    signals: what it may send, None = whatever is declared
     """
 
     name: str
     kind: str
     options: dict[str, Any] = field(repr=False)  # a url may hold a password
     clock_skew: float | None = None
+    signals: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -412,9 +414,28 @@ def _binding(raw: dict[str, Any], interfaces: Any, where: str) -> Binding:
 
 def _source(raw: dict[str, Any], where: str) -> SourceSpec:
     place = f"{where} [[source]] {raw.get('name', '')}"
-    options = {k: v for k, v in raw.items() if k not in ("name", "kind", "clock_skew")}
+    own = {"name", "kind", "clock_skew"}
+    if "path" not in raw:
+        own.add("signals")  # of a file they are also what is read of it
     skew = parse_duration(raw["clock_skew"]) if "clock_skew" in raw else None
-    return SourceSpec(str(_need(raw, "name", place)), _need(raw, "kind", place), options, skew)
+    return SourceSpec(
+        str(_need(raw, "name", place)),
+        _need(raw, "kind", place),
+        {key: value for key, value in raw.items() if key not in own},
+        skew,
+        _signals(raw["signals"], place) if "signals" in raw else None,
+    )
+
+
+def _signals(raw: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(raw, list) or not raw or not all(isinstance(name, str) for name in raw):
+        raise Invalid(
+            "plant.signals",
+            "signals is not a list of names",
+            where=where,
+            mend='write signals = ["speed", "load"]',
+        )
+    return tuple(raw)
 
 
 def _policy(raw: dict[str, Any], bindings: Any, where: str) -> Policy:
