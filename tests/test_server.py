@@ -20,7 +20,7 @@ from gemel.errors import Bug, Conflict, Denied, GemelError, Invalid, NotFound, U
 from gemel.flow import loop
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host, secret
-from gemel.server import live, routes
+from gemel.server import history, live
 from gemel.server.answers import DAY
 from gemel.server.app import Server, create_app, serve, status_of
 from gemel.server.auth import LIMIT
@@ -372,7 +372,7 @@ def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ovens]:
     made.close()
 
 
-@pytest.mark.parametrize("facts", [routes.FACTS, 4])
+@pytest.mark.parametrize("facts", [history.FACTS, 4])
 @pytest.mark.parametrize("sort", ["instant", "-instant"])
 @pytest.mark.parametrize("limit", [2, 1000])
 def test_no_row_is_lost_or_told_twice_between_two_pages(
@@ -382,7 +382,7 @@ def test_no_row_is_lost_or_told_twice_between_two_pages(
     sort: str,
     limit: int,
 ) -> None:
-    monkeypatch.setattr(routes, "FACTS", facts)
+    monkeypatch.setattr(history, "FACTS", facts)
     how = {"sort": sort, "limit": limit, "valid": "../.."}
     rows = pages(hall, "/history", **how)
     told = [(row["instant"], row["twin"]) for row in rows]
@@ -398,7 +398,7 @@ def test_no_row_is_lost_or_told_twice_between_two_pages(
 def test_one_request_takes_a_bounded_part_of_the_lake(
     hall: Ovens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "FACTS", 4)
+    monkeypatch.setattr(history, "FACTS", 4)
     first = hall.get("/history", valid="../..", limit=1000)
     assert len(first["items"]) == len(NAMES) and first["next"]  # one instant: no more is read
     at = format_instant(START)
@@ -406,7 +406,7 @@ def test_one_request_takes_a_bounded_part_of_the_lake(
     assert problem["code"] == "history.too_many" and "START/END" in problem["mend"]
     held = hall.get("/history", valid=at, twin="st1")
     assert [row["value"] for row in held["items"]] == [0.0]
-    monkeypatch.setattr(routes, "FACTS", 1000)
+    monkeypatch.setattr(history, "FACTS", 1000)
     for sort in ("instant", "-instant"):
         rows = pages(hall, "/history", valid=at, limit=2, sort=sort)
         held = {row["twin"]: row["value"] for row in rows}

@@ -375,6 +375,28 @@ def maintain(
     stdout().print(f"{twin}: {', '.join(told['resets']) or 'every state'} starts anew")
 
 
+@app.command(
+    rich_help_panel=ASK,
+    epilog='Example: gemel erase --twin st1 --before 2026-01-01T00:00:00Z --why "works test"',
+)
+def erase(
+    twin: Annotated[str, typer.Option(help="whose history")],
+    before: Annotated[str, typer.Option(help="an instant: ISO 8601 with a zone")],
+    why: Why,
+    data: Data = None,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Erase what a twin told before an instant: telemetry, estimates, roll-ups. It is recorded."""
+    body = {"twin": twin, "before": before, "why": why, "by": by or getpass.getuser()}
+    with client(data) as asked:
+        told = asked.post("erasures", body)
+    if as_json:
+        print_json(told)
+        return
+    stdout().print(f"{twin} before {told['before']}: it goes from history within minutes")
+
+
 @app.command(rich_help_panel=ASK)
 def why(
     twin: Annotated[str, typer.Argument(help="a twin", metavar="TWIN")],

@@ -310,7 +310,7 @@ class Host:
 
     def event(self, name: str, body: dict[str, Any], *, source: str = "http") -> int:
         """Take in one event of another stream. Names of our own events are refused."""
-        if name in ("promotion", "maintenance"):
+        if name in ("promotion", "maintenance", "erasure", "rerun"):
             raise Invalid(
                 "event.reserved",
                 f"'{name}' is written by Gemel alone",
@@ -429,6 +429,19 @@ class Host:
             body["binding"] = binding
         self.ledger.audit(by, "maintenance", body, self.clock.now())
         sequence = self.submit("maintenance", body)
+        return {**body, "journal": sequence}
+
+    def erase(self, twin: str, before: int, *, by: str, why: str) -> dict[str, Any]:
+        """Record that a twin's history from before an instant is to go; upkeep carries it out."""
+        if twin not in self.plan.plant.twins and not len(self.lake.latest([twin])):
+            raise NotFound(
+                "twin.unknown",
+                f"there is no twin '{twin[:64]}', and no telemetry of one",
+                mend="gemel status lists the twins",
+            )
+        body = {"twin": twin, "before": before, "by": by, "why": why}
+        self.ledger.audit(by, "erasure", body, self.clock.now())
+        sequence = self.submit("event", {**body, "name": "erasure"})
         return {**body, "journal": sequence}
 
     def start_run(

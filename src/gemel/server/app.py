@@ -29,7 +29,7 @@ from gemel.errors import (
     Unavailable,
 )
 from gemel.flow.host import Host
-from gemel.server import live, routes
+from gemel.server import history, ingest, live, routes
 from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
 
@@ -71,6 +71,8 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
     app.state.host = host
     app.state.stopping = stopping or threading.Event()
     app.include_router(routes.router, prefix="/api/v1")
+    app.include_router(history.router, prefix="/api/v1")
+    app.include_router(ingest.router, prefix="/api/v1")
     app.include_router(live.router, prefix="/api/v1")
     app.add_exception_handler(GemelError, _ours)
     app.add_exception_handler(RequestValidationError, _not_valid)

@@ -128,6 +128,16 @@ _SAVED = {"mean": 61_000.0, "low": 58_000.0, "high": 64_000.0, "proposals": 1, "
 _SCORE = {"twin": "st1-b2", "score": 0.982, "silent": [{"signal": "oil_flow", "start": _AT}]}
 _CLOCK = {"source": "hall", "score": 0.991, "lag": 0.4, "reasons": {"stuck": 211, "range": 3}}
 _SAMPLE = {"twin": "st1", "signal": "speed", "instant": _AT, "value": 3000.0}
+_SUM = {
+    "signal": "speed",
+    "instant": _AT,
+    "count": 360,
+    "min": 2990.0,
+    "max": 3010.0,
+    "mean": 3000.1,
+}
+_ROW = {"twin": "st1", "instant": _AT, "speed": 3000.0, "load": 91.5}
+_ERASED = {"twin": "st1", "before": _AT, "by": "M. Keller", "why": "the test run of the works"}
 _ESTIMATE = {"twin": "st1-b2", "binding": "bearing", "name": "wear", "mean": 0.31, "std": 0.02}
 
 # noun: (tag, an answer by example, the statuses of errors it may give)
@@ -141,6 +151,12 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
     "live": ("state", None, (503,)),
     "history": ("history", _items({**_SAMPLE, "quality": 0, "source": "hall"}), (422,)),
     "estimates": ("history", _items({**_ESTIMATE, "instant": _AT}), (422,)),
+    "lines": ("history", {**_items(_SAMPLE), "notes": []}, (422,)),
+    "latest": ("history", _items({**_SAMPLE, "unit": "rpm", "quality": "good"}), (422,)),
+    "fleet": ("history", {**_items({**_SUM, "mean": 3000.1}), "notes": []}, (409, 422)),
+    "asof": ("history", {**_items(_ROW), "notes": []}, (409, 422)),
+    "erasures": ("history", _items({**_ERASED, "done": True}), ()),
+    "erase": ("history", {**_ERASED, "journal": 61_009}, (404, 422, 503)),
     "findings": ("insight", _items(_FINDING), (422,)),
     "proposals": ("control", _items(_PROPOSAL), (422,)),
     "verdict": (
@@ -193,7 +209,7 @@ def says(noun: str, summary: str) -> dict[str, Any]:
     tag, example, errors = _SAYS[noun]
     kind = "text/event-stream" if example is None else "application/json"
     content = {} if example is None else {"example": example}
-    ok = 202 if noun in ("telemetry", "events", "start-run") else 200
+    ok = 202 if noun in ("telemetry", "events", "start-run", "erase") else 200
     answers: dict[int, Any] = {ok: {"description": summary, "content": {kind: content}}}
     for status in sorted({401, *errors}):
         answers[status] = {

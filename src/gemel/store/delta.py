@@ -39,7 +39,8 @@ KEPT = "gemel.kept"  # instants before it were dropped, as the retention says
 ERASED = "gemel.erased"  # the tick of the last erasure that was carried out
 MARKS = (WRITTEN, REPLACED, TAKEN, MADE, KEPT, ERASED)
 LAST_WORD, MOST = "\U0010ffff" * 4, 1e308  # no word is later, no number greater
-GROUP = 1 << 16  # rows of a row group in a sorted file: the least that a read takes in
+GROUP = 1 << 14  # rows of a row group in a sorted file: the least that a read takes in
+FILE = 1 << 19  # rows of a sorted file: by its bounds most are never opened
 TRIES = 5  # of a commit that another overtook
 WEEK = 168  # hours that a replaced file stays for readers that have listed it
 _STEPS = "DELTA_BINARY_PACKED"  # of whole numbers that follow one another
@@ -85,7 +86,7 @@ class Table:
         self, rows: pa.Table, marks: Mapping[str, int], name: str = "part", ordered: bool = False
     ) -> None:
         """Add one file of rows and set marks, in one commit; no rows: only the marks."""
-        self._commit([], [rows] if len(rows) else [], marks, name, ordered, changes=True)
+        self._commit([], [rows], marks, name, ordered, changes=True)
 
     def replace(
         self,
@@ -121,7 +122,7 @@ class Table:
     ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with told(self.folder):
-            added = [write(self.folder, name, rows, ordered, changes) for rows in new]
+            added = [write(self.folder, name, rows, ordered, changes) for rows in new if len(rows)]
             now = WallClock().now() // 1_000_000
             gone = [RemoveAction(part.path, changes, now, part.size, {}) for part in old]
             hooks.at("lake.before_write")

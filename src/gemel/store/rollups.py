@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gemel.clock import SECOND
 from gemel.errors import Conflict
@@ -50,6 +51,10 @@ _MADE = """
         max(tick) AS tick, min(value) FILTER (quality < 2) AS min,
         max(value) FILTER (quality < 2) AS max, avg(value) FILTER (quality < 2) AS mean
     FROM {counts} GROUP BY ALL"""
+_SUMMED = """
+    SELECT '' AS twin, signal, instant, CAST(sum(count) AS BIGINT) AS count, max(tick) AS tick,
+        min(min) AS min, max(max) AS max, sum(mean * count) / nullif(sum(count), 0) AS mean
+    FROM {rolled} GROUP BY signal, instant"""
 _ROLLED = """(
     WITH later AS MATERIALIZED (
         SELECT * FROM amended
@@ -74,10 +79,16 @@ class Tier:
 
     lake: Lake
     width: int
+    name = "rollup"
 
     @property
     def table(self) -> Table:
-        return self.lake.derived(f"rollup-{width_name(self.width)}", SCHEMA)
+        return self.lake.derived(f"{self.name}-{width_name(self.width)}", SCHEMA)
+
+    @property
+    def fleet(self) -> "Fleet":
+        """Its sums over all twins."""
+        return Fleet(self.lake, self.width)
 
     def floor(self, instant: int) -> int:
         return instant - instant % self.width
@@ -147,6 +158,14 @@ class Tier:
             columns = columns.set_column(place, name, columns[name].dictionary_encode())
         return sort(columns, KEYS)
 
+    def rolled(self, look: Look, wanted: Wanted) -> tuple[str, dict[str, Facts]]:
+        """Its wanted rows: what stands for them in a query, and the files behind that."""
+        named = {
+            kind: Facts(self.table, wanted, [p for p in look.parts if is_amended(p) == amended])
+            for kind, amended in (("made", False), ("amended", True))
+        }
+        return (_ROLLED if named["amended"].files() else "made"), named
+
     def _slice(self, parts: Sequence[Part], begin: int, last: int) -> int:
         """The end of a span from `begin` on that holds about SLICE facts."""
         rows = 0.0
@@ -157,6 +176,50 @@ class Tier:
         slices = max(1, round(rows / SLICE))
         step = max(self.width, self.floor((last - begin) // slices))
         return min(last, begin + step)
+
+
+class Fleet(Tier):
+    """The sums of a roll-up over all twins: its rows have the twin ""."""
+
+    name = "fleet"
+
+    def gather(self, reader: Reader) -> Iterator[int]:
+        """Bring the sums up to the roll-up; yields the instant before which they are there."""
+        tier = Tier(self.lake, self.width)
+        look, mine = tier.table.look(), self.table.look()
+        marks = {TAKEN: look.marks[TAKEN], MADE: look.marks[MADE]}
+        made = mine.marks[MADE]
+        if not look.parts or all(mine.marks[name] == marks[name] for name in marks):
+            return
+        if made >= 0 and marks[TAKEN] > mine.marks[TAKEN]:
+            source, named = tier.rolled(look, Wanted(end=made))
+            changed = f"SELECT DISTINCT signal, instant FROM {source} WHERE tick > $taken"
+            touched = reader.ask(changed, named, {"taken": mine.marks[TAKEN]})
+            if len(touched):
+                ends = pc.min_max(touched["instant"]).as_py()
+                source, named = tier.rolled(look, Wanted(start=ends["min"], end=ends["max"] + 1))
+                source = f"(SELECT * FROM {source} SEMI JOIN touched USING (signal, instant))"
+                rows = reader.ask(_SUMMED.format(rolled=source), named, tables={"touched": touched})
+                name = f"amend-{marks[TAKEN]:09d}"
+                self.table.append(self._ordered(rows), {}, name, ordered=True)
+        begin = made if made >= 0 else min(part.low["instant"] for part in look.parts)
+        new: list[pa.Table] = []
+        while begin < marks[MADE]:
+            end = self._slice(look.parts, begin, marks[MADE])
+            source, named = tier.rolled(look, Wanted(start=begin, end=end))
+            new.append(reader.ask(_SUMMED.format(rolled=source), named))
+            begin = end
+        rows = self._ordered(pa.concat_tables(new) if new else SCHEMA.empty_table())
+        self.table.append(rows, marks, f"made-{marks[TAKEN]:09d}", ordered=True)
+        yield marks[MADE]
+
+    def forget(self) -> None:
+        """Begin anew: what was erased is in no sum."""
+        look = self.table.look()
+        if look.parts:
+            begin = min(part.low["instant"] for part in look.parts)
+            marks = {MADE: begin, TAKEN: look.marks[TAKEN]}
+            self.table.replace(look.parts, [], marks, "made", changes=True)
 
 
 def tiers(lake: Lake) -> list[Tier]:
@@ -181,6 +244,8 @@ def aggregate(
     group = ", ".join(by)
     told, facts, tables = _raw_alone(lake, wanted)
     for tier in tiers(lake) if rolled else []:
+        if "twin" not in by and wanted.among.get("twin") is None:
+            tier = tier.fleet
         if every % tier.width == 0 and tier.table.mark(MADE) >= 0:
             told, facts, tables = _joined(tier, wanted)
             break
@@ -196,6 +261,16 @@ def aggregate(
         f" HAVING sum(count) > 0 ORDER BY {group}, instant"
     )
     return lake.reader.ask(query, facts, tables=tables)
+
+
+def usable(lake: Lake, wanted: Wanted) -> pa.Table:
+    """twin, signal, instant, value of the wanted facts that are not bad, in that order."""
+    parts = [part for part in lake.table("telemetry").look().parts if wanted.reaches(part)]
+    query = (
+        f"SELECT twin, signal, instant, value FROM {_counting('facts', parts)}"
+        " WHERE quality < 2 ORDER BY twin, signal, instant"
+    )
+    return lake.reader.ask(query, {"facts": Facts(lake.table("telemetry"), wanted, parts)})
 
 
 _Told = tuple[list[tuple[str, str]], dict[str, Facts], dict[str, pa.Table]]
@@ -219,11 +294,7 @@ def _joined(tier: Tier, wanted: Wanted) -> _Told:
     made = look.marks[MADE]
     until = max(made if end is None else min(made, tier.floor(end)), inner or 0)
     rolled = Wanted(among, inner, until)
-    named = {
-        kind: Facts(tier.table, rolled, [p for p in look.parts if is_amended(p) == amended])
-        for kind, amended in (("made", False), ("amended", True))
-    }
-    source = _ROLLED if named["amended"].files() else "made"
+    source, named = tier.rolled(look, rolled)
     doubtful = _doubtful(tier, named, source, facts, look.marks[TAKEN], wanted.known)
     told = [(f"(SELECT * FROM {source} ANTI JOIN doubtful USING (instant))", _OF_ROLLED)]
     spans = {"after": replace(wanted, start=until)}

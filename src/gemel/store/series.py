@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gemel.clock import SECOND
 from gemel.records import Floats, Instants
 from gemel.store.lake import Lake
-from gemel.store.rollups import aggregate, tiers
+from gemel.store.rollups import aggregate, tiers, usable
 from gemel.store.wanted import Wanted
 
 LINE = ["twin", "signal", "instant", "value"]
@@ -75,8 +75,7 @@ def line(lake: Lake, wanted: Wanted) -> pa.Table:
 
     From before what retention keeps, the means of the narrowest roll-up at the start of each.
     """
-    facts = lake.telemetry(*wanted.asked())
-    rows = facts.filter(pc.field("quality") < 2).select(LINE)
+    rows = usable(lake, wanted)
     kept, there = lake.kept_from(), tiers(lake)
     if kept < 0 or not there or (wanted.start is not None and wanted.start >= kept):
         return rows

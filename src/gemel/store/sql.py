@@ -5,6 +5,7 @@ Never   writes, or puts a value into the text of a query.
 """
 
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +38,9 @@ class Reader:
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
-        self._base: duckdb.DuckDBPyConnection | None = None
+        self._base: list[duckdb.DuckDBPyConnection] = []
         self._lock = threading.Lock()
+        weakref.finalize(self, self._base.clear)  # at the latest when Python ends
 
     def ask(
         self,
@@ -83,9 +85,10 @@ class Reader:
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
-            if self._base is None:
-                self._base = duckdb.connect()
-                self._base.execute("SET parquet_metadata_cache = true")
+            if not self._base:
+                base = duckdb.connect()
+                base.execute("SET parquet_metadata_cache = true")
                 if self._threads is not None:
-                    self._base.execute(f"SET threads = {int(self._threads)}")
-            return self._base.cursor()
+                    base.execute(f"SET threads = {int(self._threads)}")
+                self._base.append(base)
+            return self._base[0].cursor()

@@ -12,9 +12,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 from gemel.clock import SECOND
 from gemel.errors import GemelError
 from gemel.graph.plantfile import Keeping
-from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, read, sort
+from gemel.store.delta import ERASED, FILE, KEPT, MADE, TAKEN, WRITTEN, Table, read, sort
 from gemel.store.lake import FACT, NEWEST, SCHEMAS, Lake
 from gemel.store.rollups import KEYS, Tier, is_amended, tiers
 from gemel.store.sql import Facts, Reader
@@ -88,10 +89,10 @@ class Upkeep:
         yield from self._gather()
         for width in self.keeping.rollup:
             tier = Tier(self.lake, int(width * SECOND))
-            for made in tier.make(self._reader, closed):
+            for made in chain(tier.make(self._reader, closed), tier.fleet.gather(self._reader)):
                 yield f"rolled up to {made}"
-        for tier in tiers(self.lake):
-            yield from self._join(tier.table, KEYS)
+        for table in self._rolled():
+            yield from self._join(table, KEYS)
         yield from self._drop(closed)
         yield from self._erase()
         if time.monotonic() - self._vacuumed > HOUR:
@@ -105,7 +106,10 @@ class Upkeep:
 
     def _every(self) -> list[Table]:
         named = [self.lake.table(name) for name in SCHEMAS]
-        return [*named, self.lake.newest, *(tier.table for tier in tiers(self.lake))]
+        return [*named, self.lake.newest, *self._rolled()]
+
+    def _rolled(self) -> Iterable[Table]:
+        return chain.from_iterable((tier.table, tier.fleet.table) for tier in tiers(self.lake))
 
     # ---- joining --------------------------------------------------------------------------------
 
@@ -114,8 +118,10 @@ class Upkeep:
         for amended in (False, True):
             for group in due([part for part in parts if is_amended(part) == amended]):
                 rows = sort(read(table.folder, group, keys_of(table)), keys)
-                name = f"{'amend-' if amended else ''}sorted-{group[-1].high['tick']:09d}"
-                table.replace(group, [rows], {}, name)
+                last = max(part.high["tick"] for part in group)
+                name = f"{'amend-' if amended else ''}sorted-{last:09d}"
+                cut = [rows.slice(k, FILE) for k in range(0, len(rows), FILE)]
+                table.replace(group, cut, {}, name)
                 yield f"joined {len(group)} files, {len(rows)} rows"
 
     # ---- newest values --------------------------------------------------------------------------
@@ -151,7 +157,8 @@ class Upkeep:
             yield from self._cut_off(facts, cut)
         for tier in made:
             keep = self.keeping.rollup[tier.width / SECOND]
-            yield from self._cut_off(tier.table, _cut(closed, keep, closed))
+            for table in (tier.table, tier.fleet.table):
+                yield from self._cut_off(table, _cut(closed, keep, closed))
 
     def _cut_off(self, table: Table, cut: int) -> Iterator[str]:
         look = table.look()
@@ -170,7 +177,7 @@ class Upkeep:
             left = rows.filter(kept)
             if len(left) < len(rows):
                 new = [left.unify_dictionaries()] if len(left) else []
-                table.replace([part], new, {}, part.path.rpartition("-")[0][:30], changes=True)
+                table.replace([part], new, {}, part.deck, changes=True)
                 count += len(rows) - len(left)
         return count
 
@@ -196,13 +203,15 @@ class Upkeep:
         count = sum(self._without(table, gone, kept) for table in erased)
         facts = self.lake.table("telemetry").look()
         for tier in tiers(self.lake):
-            made = tier.table.mark(MADE)
+            made, kept_from = tier.table.mark(MADE), facts.marks[KEPT]
             until = min(-(-before // tier.width) * tier.width, made)
             of_tier = Wanted({"twin": [twin]}, end=until)
             left = (pc.field("twin") != twin) | (pc.field("instant") >= until)
+            tier.fleet.forget()
             self._without(tier.table, of_tier, left)
-            touched = tier.touched(self._reader, facts, Wanted(of_tier.among, end=until))
+            touched = tier.touched(self._reader, facts, replace(of_tier, start=kept_from))
             tier.amend(self._reader, facts, touched, {})
+            list(tier.fleet.gather(self._reader))
         self.vacuum(hours=0)
         return count
 
@@ -210,19 +219,31 @@ class Upkeep:
 def due(parts: Sequence[Part]) -> list[list[Part]]:
     """Which files are to be joined: groups of neighbours in time, the newest group first.
 
-    >>> old = [Part("sorted-1", rows, 0, {}, {}) for rows in (FULL, 900)]
-    >>> [[part.rows for part in group] for group in due(old + 8 * [Part("part-2", 9, 0, {}, {})])]
+    >>> uuid = "-5f0c6a3e-0000-0000-0000-000000000000.parquet"
+    >>> old = [Part(f"sorted-{rows}{uuid}", rows, 0, {}, {}) for rows in (FULL, 900)]
+    >>> new = [Part(f"part-{tick}{uuid}", 9, 0, {}, {}) for tick in range(8)]
+    >>> [[part.rows for part in group] for group in due(old + new)]
     [[9, 9, 9, 9, 9, 9, 9, 9]]
     """
-    groups: list[list[Part]] = [[]]
-    for part in reversed(parts):
-        group = groups[-1]
-        rows = sum(one.rows for one in group)
-        if group and (rows + part.rows > FULL or (len(group) >= SEVERAL and part.rows > rows)):
+    decks: dict[str, list[Part]] = {}
+    for part in parts:
+        decks.setdefault(part.deck, []).append(part)
+    groups: list[list[list[Part]]] = [[]]
+    for deck in reversed(decks.values()):
+        rows, more = _rows(chain(*groups[-1])), _rows(deck)
+        if groups[-1] and (rows + more > FULL or (len(groups[-1]) >= SEVERAL and more > rows)):
             groups.append([])
-        groups[-1].insert(0, part)
-    fresh = [sum(p.rows for p in g if p.path.startswith("part")) for g in groups]
-    return [g for g, new in zip(groups, fresh, strict=True) if len(g) >= SEVERAL or new > FULL // 4]
+        groups[-1].insert(0, deck)
+    return [
+        list(chain(*group))
+        for group in groups
+        if len(group) >= SEVERAL
+        or _rows(p for p in chain(*group) if p.path.startswith("part")) > FULL // 4
+    ]
+
+
+def _rows(parts: Iterable[Part]) -> int:
+    return sum(part.rows for part in parts)
 
 
 def keys_of(table: Table) -> list[str]:

@@ -22,6 +22,11 @@ class Part:
     low: dict[str, Any]
     high: dict[str, Any]
 
+    @property
+    def deck(self) -> str:
+        """What it was called when it was written: files of one name were cut from one sort."""
+        return self.path[: -len("-00000000-0000-0000-0000-000000000000.parquet")]
+
 
 @dataclass(frozen=True)
 class Wanted:
