@@ -4,7 +4,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
+from tests.certificates import Authority
 from tests.kafka_servers import Kafka, free_port
 
 from gemel import hooks
 from gemel.clock import WallClock
 from gemel.connect.kafka import Cluster, KafkaSink, KafkaSource, read_position
-from gemel.errors import Invalid, NotFound, Unavailable
+from gemel.connect.login import Login, Tls
+from gemel.errors import Denied, Invalid, NotFound, Unavailable
 from gemel.records import Batch, Entry, Invocation
 from gemel.store.journal import Journal
+from gemel.testing import sink_checks, source_checks
 
 pytestmark = pytest.mark.kafka
 
@@ -36,7 +40,9 @@ class Kept:
 
     def __init__(self, folder: Path, kafka: Kafka, *topics: str, **how: Any) -> None:
         self.journal = Journal(folder / "journal.db")
-        self.cluster, self.topics, self.how = Cluster(kafka.bootstrap), topics, how
+        login = how.pop("login", Login())
+        self.cluster = Cluster(kafka.bootstrap, login, "PLAIN")
+        self.topics, self.how = topics, how
         self.error: BaseException | None = None
         self.stop = threading.Event()
         self.begin()
@@ -180,6 +186,82 @@ def test_killed_at_every_point_it_loses_nothing_and_doubles_nothing(
         wait_for(lambda: len(kept.values()) >= sent)
         kept.end()
         assert sorted(kept.values()) == numbers(sent)
+
+
+def test_kafka_keeps_the_promises_of_a_source(kafka: Kafka) -> None:
+    writer, cluster = Writer(kafka, kafka.create("checked", 2)), Cluster(kafka.bootstrap)
+
+    def put(values: Sequence[float]) -> None:
+        for value in values:
+            writer.put(telemetry(value), "st1" if value % 2 else "st2")
+        writer.wait()
+
+    def spoil() -> None:
+        writer.put(b"\xff", "st1")
+        writer.wait()
+
+    source_checks(lambda: KafkaSource("line", cluster, ["checked"]), put, spoil)
+
+
+def test_kafka_keeps_the_promises_of_a_sink(kafka: Kafka) -> None:
+    cluster, came = Cluster(kafka.bootstrap), []
+    asset = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "asset"})
+    asset.assign([TopicPartition(kafka.create("orders"), 0, 0)])
+
+    def arrived() -> list[bytes]:
+        came.extend(asset.consume(10, 0.05))
+        return [record.value() or b"" for record in came]
+
+    sink_checks(
+        lambda: KafkaSink(cluster, "orders"),
+        arrived,
+        lambda: KafkaSink(Cluster(f"127.0.0.1:{free_port()}"), "orders", timeout=0.5),
+    )
+    asset.close()
+    assert [record.key() for record in came] == [b"st1", b"st1"]
+
+
+def test_a_cluster_and_gemel_know_each_other_by_certificates_and_passwords(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs", "Somebody else")
+    certificate, key = ours.issue("broker")
+    pair = tmp_path / "pair.pem"
+    pair.write_text(key.read_text() + certificate.read_text())
+    kafka, port = Kafka(tmp_path / "kafka"), free_port()
+    broker = kafka.brokers[0]
+    own = broker.settings.read_text()
+    for line in own.splitlines():
+        name, _, value = line.partition("=")
+        if name in ("listeners", "advertised.listeners"):
+            own += f"{name}={value},SECURE://127.0.0.1:{port}\n"
+        if name == "listener.security.protocol.map":
+            own += f"{name}={value},SECURE:SASL_SSL\n"
+    at = "listener.name.secure"
+    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    own += "sasl.enabled.mechanisms=PLAIN\n"
+    own += f'{at}.plain.sasl.jaas.config={login} user_gemel="do not tell";\n'
+    own += f"{at}.ssl.keystore.type=PEM\n{at}.ssl.keystore.location={pair}\n"
+    broker.settings.write_text(own)
+    kafka.start()
+    try:
+        writer = Writer(kafka, kafka.create("sealed"))
+        writer.send(range(10))
+        writer.wait()
+        monkeypatch.setattr(kafka, "bootstrap", f"127.0.0.1:{port}")
+        known = Login("gemel", "do not tell", Tls(str(ours.ca)))
+        with Kept(tmp_path, kafka, "sealed", login=known) as kept:
+            wait_for(lambda: sorted(kept.values()) == numbers(10))
+        for wrong in (replace(known, password="told"), replace(known, tls=Tls(str(theirs.ca)))):
+            with Kept(tmp_path, kafka, "sealed", login=wrong) as kept:
+                wait_for(lambda: kept.error)
+            assert isinstance(kept.error, Denied) and kept.error.code == "kafka.denied"
+            assert "do not tell" not in str(kept.error) + repr(kept.cluster) + repr(wrong)
+        away = Cluster(kafka.bootstrap, replace(known, password="told"), "PLAIN")
+        with pytest.raises(Denied):
+            KafkaSink(away, "sealed").send(order())
+    finally:
+        kafka.stop()
 
 
 def test_frames_tombstones_and_what_cannot_be_read(kafka: Kafka, tmp_path: Path) -> None:
@@ -384,7 +466,7 @@ def test_a_topic_that_is_not_there_is_named(
         wait_for(lambda: kept.error)
     assert isinstance(kept.error, NotFound) and "'misspelt'" in kept.error.message
     with pytest.raises(Unavailable, match="nothing was sent"):
-        KafkaSink(Cluster(kafka.bootstrap), "misspelt").send(order())
+        KafkaSink(Cluster(kafka.bootstrap), "misspelt", timeout=0.2).send(order())
 
 
 def test_a_cluster_that_is_away_is_waited_for_and_a_command_surely_did_not_go(

@@ -42,7 +42,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> None:
 class Mosquitto:
     """A real mosquitto on loopback with a password file; it may be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.port, self.folder, self.process = free_port(), folder, None
         words = folder / "passwords"
         subprocess.run(
@@ -54,7 +54,7 @@ class Mosquitto:
         (folder / "mosquitto.conf").write_text(
             f"{as_root}listener {self.port} 127.0.0.1\nallow_anonymous false\n"
             f"password_file {words}\npersistence true\npersistence_location {folder}/\n"
-            "max_queued_messages 0\n"  # by default it drops beyond 1000
+            f"max_queued_messages 0\n{more}"  # by default it drops beyond 1000
         )
 
     def start(self) -> "Mosquitto":
@@ -121,7 +121,6 @@ class Running:
 
     def __enter__(self) -> "Running":
         wait_for(lambda: self.source.connected or self.error)
-        time.sleep(0.2)  # the subscription
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -135,9 +134,9 @@ def telemetry(value: float) -> bytes:
 
 
 class Publisher:
-    def __init__(self, broker: Any) -> None:
-        self.client = connect_client(address(broker), "", keep=False)
-        begin(self.client, address(broker), keep=False)
+    def __init__(self, broker: Any, own: Address | None = None) -> None:
+        self.client = connect_client(own or address(broker), "", keep=False)
+        begin(self.client, own or address(broker), keep=False)
 
     def __enter__(self) -> "Publisher":
         wait_for(self.client.is_connected)
@@ -232,7 +231,6 @@ def test_an_outage_is_said_once_and_the_stream_goes_on(
         time.sleep(1.5)
         broker.start()
         wait_for(lambda: running.source.connected)
-        time.sleep(0.2)
         with Publisher(broker) as sender:
             sender.send("hall/st1/telemetry", telemetry(2.0))
         wait_for(lambda: running.values() == [2.0])

@@ -188,6 +188,7 @@ class KafkaSource:
                 "isolation.level": "read_committed",
                 "queued.max.messages.kbytes": AHEAD,
                 "session.timeout.ms": 10_000,
+                "heartbeat.interval.ms": 1_000,  # so soon does it learn that others come or go
                 "error_cb": self._on_error,
             }
         )
@@ -485,24 +486,28 @@ class KafkaSink:
 
     def _ask(self, producer: Any, refused: list[GemelError]) -> None:
         """Whether the topic is there; nothing has gone yet."""
-        why = ""
-        try:
-            told = producer.list_topics(self.topic, timeout=self.timeout).topics[self.topic]
-            why = told.error.str() if told.error is not None else ""
-            if told.error is not None and is_denial(self._kafka, told.error):
-                refused.append(refusal(self.cluster, why))
-        except self._kafka.KafkaException as problem:
-            producer.poll(0)
-            why = str(problem.args[0].str())
-        if refused:
-            raise refused[0]
-        if why:
-            raise Unavailable(
-                "wire.unavailable",
-                f"topic '{self.topic}' cannot be reached ({why}); nothing was sent",
-                where=repr(self.cluster),
-                mend="start the cluster, make the topic, or mend the source in the plant file",
-            )
+        why, until = "", time.monotonic() + self.timeout
+        while True:
+            try:
+                told = producer.list_topics(self.topic, timeout=1.0).topics[self.topic]
+                if told.error is None:
+                    return
+                why = told.error.str()
+                if is_denial(self._kafka, told.error):
+                    refused.append(refusal(self.cluster, why))
+            except self._kafka.KafkaException as problem:
+                why = str(problem.args[0].str())
+            producer.poll(0.05)  # what error_cb has to say of it
+            if refused:
+                raise refused[0]
+            if time.monotonic() > until:
+                break
+        raise Unavailable(
+            "wire.unavailable",
+            f"topic '{self.topic}' cannot be reached ({why}); nothing was sent",
+            where=repr(self.cluster),
+            mend="start the cluster, make the topic, or mend the source in the plant file",
+        )
 
 
 def is_denial(kafka: Any, error: "KafkaError") -> bool:

@@ -5,6 +5,7 @@ Never   shows a secret: neither in a `repr` nor in an error.
 """
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,3 +86,35 @@ def _file(told: dict[str, Any], name: str, folder: Path, where: str) -> str:
             mend="give its path from the plant file's folder, and see that Gemel may read it",
         )
     return str(path)
+
+
+class _Socket(ssl.SSLSocket):
+    """Closed when the two do not come to trust each other: paho forgets it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """What Python's ssl makes of the files; the server's name and certificate are checked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = _Socket
+    try:
+        if tls.ca:
+            context.load_verify_locations(tls.ca)
+        else:
+            context.load_default_certs()
+        if tls.certificate:
+            context.load_cert_chain(tls.certificate, tls.key, password="")  # else it would ask
+    except OSError as problem:
+        raise Invalid(
+            "login.no_certificate",
+            f"a file of ca, certificate or key is not what it should be: {problem}",
+            where=", ".join(filter(None, (tls.ca, tls.certificate, tls.key))),
+            mend="give PEM files; a key that fits its certificate, without a passphrase",
+        ) from None
+    return context

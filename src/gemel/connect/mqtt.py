@@ -36,7 +36,7 @@ from gemel.connect.base import Deliver, command_payload
 from gemel.connect.decode import decode_reply
 from gemel.connect.formats import Decoder, Ours
 from gemel.connect.inbox import Message, read_messages
-from gemel.connect.login import Tls
+from gemel.connect.login import Tls, tls_context
 from gemel.connect.sparkplug import Sparkplug
 from gemel.connect.things import Things
 from gemel.errors import Conflict, Denied, GemelError, Invalid, Unavailable
@@ -203,8 +203,7 @@ def connect_client(
     if address.user:
         client.username_pw_set(address.user, address.password)
     if address.tls is not None:
-        tls = address.tls
-        client.tls_set(tls.ca or None, tls.certificate or None, tls.key or None)
+        client.tls_set_context(tls_context(address.tls))
     client.reconnect_delay_set(1, 30)
     client.max_queued_messages_set(0)  # no limit: what is not sent yet is kept
     return client
