@@ -10,12 +10,13 @@ day falls out of the difference, a step or an outage out of the median.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
-from gemel.intake.seen import among
+from gemel.intake.seen import Places
 from gemel.records import Bools, Floats, Instants
 
 Slots = NDArray[np.int64]
@@ -45,6 +46,10 @@ class Drifts:
         memory[:, :MEANS] = 0.0
         return memory
 
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.slots)
+
     def judge(self, memory: Floats, slot: Slots, instant: Instants, value: Floats) -> Bools:
         """Which samples come of a signal that drifts: (N,). Moves the memory on.
 
@@ -52,8 +57,10 @@ class Drifts:
         nothing. A sample is judged by the hours that were over before it.
         """
         drifts = np.zeros(len(slot), np.bool_)
-        rows, d = among(self.slots, slot)
-        if not len(rows):
+        if not len(self.slots):
+            return drifts
+        rows, d = self._places.of(slot)
+        if not len(d):
             return drifts
         hour, v = instant[rows] // SPAN, value[rows]
         begins = np.append(True, (d[1:] != d[:-1]) | (hour[1:] != hour[:-1]))

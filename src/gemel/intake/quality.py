@@ -29,7 +29,7 @@ from gemel.intake import clocks
 from gemel.intake.drift import Drifts
 from gemel.intake.redundant import Relations
 from gemel.intake.score import Score
-from gemel.intake.seen import Seen, groups
+from gemel.intake.seen import Seen, chosen, groups
 from gemel.intake.silence import Periods
 from gemel.labels import Labels
 from gemel.records import (
@@ -239,7 +239,7 @@ def judge(
     fate[late] = LATE
     memory.began = memory.began or received_at
     memory.watermark = max(memory.watermark, received_at)
-    open_ = _rows(fate == STORED)
+    open_ = chosen(fate == STORED)
     if source not in memory.seen:
         memory.seen[source] = Seen(len(rules.unit))
     seen = memory.seen[source]
@@ -247,14 +247,14 @@ def judge(
     quality = np.zeros(len(batch), np.int8)
     quality[late], reason[late] = UNCERTAIN, WHY["late"]
     kept = (fate == STORED) | (fate == CORRECTION)
-    known = _rows(kept | late)
+    known = chosen(kept | late)
     s, v = slot[known], value[known]
     outside = (v < rules.floor[s]) | (v > rules.ceiling[s])
     if outside.any():
         rows = np.flatnonzero(kept | late)[outside]
         quality[rows], reason[rows] = BAD, WHY["range"]
         kept[rows] = False
-    rows = _rows(kept)
+    rows = chosen(kept)
     quality[rows], reason[rows] = _in_order(rules, memory, slot[rows], instant[rows], value[rows])
     if len(batch) and not again and _clock_is_off(rules, memory, source, received_at, batch):
         doubted = kept & (reason == 0)
@@ -273,11 +273,6 @@ def judge(
     )
     _remember(rules, memory, judged)
     return judged
-
-
-def _rows(which: Bools) -> Any:
-    """The numbers of some rows; of all of them a slice, which copies nothing."""
-    return slice(None) if which.all() else np.flatnonzero(which)
 
 
 def _clock_is_off(
@@ -301,7 +296,7 @@ def _remember(rules: Rules, memory: QualityMemory, judged: Judged) -> None:
         rows = rows[np.argsort(judged.instant[rows], kind="stable")]
         memory.reason[judged.slot[rows]] = reason[rows]
     if len(rules.periods.slots):
-        heard = _rows((fate != REJECTED) & (fate != DUPLICATE))
+        heard = chosen((fate != REJECTED) & (fate != DUPLICATE))
         slot, instant = judged.slot[heard], judged.instant[heard]
         missed = rules.periods.hear(memory.heard, slot, instant)
         if missed.any():
@@ -329,22 +324,39 @@ def _in_order(
     order, _ = groups(slot, instant)
     slot, instant, value = slot[order], instant[order], value[order]
     quality, reason = np.zeros(len(slot), np.int8), np.zeros(len(slot), np.int8)
-    rows = _rows(instant >= memory.instant[slot])  # others: nothing newer to judge them by
+    rows = chosen(instant >= memory.instant[slot])  # others: nothing newer to judge them by
     s, t, v = slot[rows], instant[rows], value[rows]
     last, reading = _readings(rules, memory)
     quality[rows], reason[rows] = _in_time(rules, memory, s, t, v)
     if len(rules.relations.slot) or len(rules.drifts.slots):
-        some = np.flatnonzero(quality[rows] != BAD)
+        some = chosen(quality[rows] != BAD)
         s, t, v, good = s[some], t[some], v[some], reason[rows][some] == 0
-        odd, apart = rules.relations.judge(last, reading, s, t, v, good)
-        drifts = rules.drifts.judge(memory.drift, s, t, apart)
-        told = np.where(odd, WHY["inconsistent"], np.where(drifts, WHY["drift"], np.int8(0)))
-        doubted = np.flatnonzero(good & (told != 0))
-        rows = np.arange(len(slot))[rows][some[doubted]]
-        quality[rows], reason[rows] = UNCERTAIN, told[doubted]
+        doubt = _among_others(rules, memory, last, reading, s, t, v, good)
+        doubted = np.flatnonzero(good & (doubt != 0))
+        rows = np.arange(len(slot))[rows][some][doubted]
+        quality[rows], reason[rows] = UNCERTAIN, doubt[doubted]
     out_quality, out_reason = np.empty_like(quality), np.empty_like(reason)
     out_quality[order], out_reason[order] = quality, reason
     return out_quality, out_reason
+
+
+def _among_others(
+    rules: Rules,
+    memory: QualityMemory,
+    last: Instants,
+    reading: Floats,
+    slot: Slots,
+    instant: Instants,
+    value: Floats,
+    good: Bools,
+) -> Codes:
+    """Why samples are doubted that their neighbours or their own past do not bear out: (N,)."""
+    odd, apart = np.zeros(len(slot), np.bool_), value
+    if len(rules.relations.slot):
+        departs = len(rules.drifts.slots) > 0
+        odd, apart = rules.relations.judge(last, reading, slot, instant, value, good, departs)
+    drifts = rules.drifts.judge(memory.drift, slot, instant, apart)
+    return np.where(odd, WHY["inconsistent"], np.where(drifts, WHY["drift"], np.int8(0)))
 
 
 def _readings(rules: Rules, memory: QualityMemory) -> tuple[Instants, Floats]:
@@ -388,7 +400,7 @@ def _in_time(
     if stuck.any():
         stuck = np.arange(len(quality))[rows][stuck]
         quality[stuck], reason[stuck] = UNCERTAIN, WHY["stuck"]
-    ends = _rows(np.roll(begins, -1))
+    ends = chosen(np.roll(begins, -1))
     last = s[ends]
     memory.since[last], memory.instant[last], memory.value[last] = since[ends], t[ends], v[ends]
     return quality, reason

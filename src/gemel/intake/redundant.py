@@ -9,6 +9,7 @@ counted. A reading that is stuck, out of range or too fast has no vote.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,36 +54,47 @@ class Relations:
         instant: Instants,
         value: Floats,
         vote: Bools,
+        departs: bool = True,
     ) -> tuple[Bools, Floats]:
         """Which samples are doubted (N,), and by how much each departs from the others (N,).
 
         last (M,): ns of each member's reading before, 0 = it has no vote · reading (M,)
         slot (N,) · instant (N,), not before `last` of its slot · value (N,) · vote (N,)
         The departure is from the median of all that have a vote, of two from the other one; NaN
-        where there is no other. Of a slot without a relation it is the value itself.
+        where there is no other. Of a slot without a relation, or if not `departs`, it is the value.
         """
-        doubted, apart = np.zeros(len(slot), np.bool_), value.copy()
-        first = np.searchsorted(self.slot, slot, "left")
-        count = np.searchsorted(self.slot, slot, "right") - first
-        row = np.repeat(np.arange(len(slot)), count)
-        member = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(len(row))
+        doubted = np.zeros(len(slot), np.bool_)
+        row, member = self._members(slot)
         if not len(row):
-            return doubted, apart
+            return doubted, value
         heard = np.where(vote, instant, 0)[row]
         cell, fresh, readings = self._cells(last, reading, member, instant[row], heard, value[row])
         place = self.place[member]
         within = self.within[self.relation[member]]
-        votes, own = fresh[cell], fresh[cell, place]
-        near = np.abs(readings[cell] - value[row][:, None]) <= within[:, None]
-        agree = (votes & near).sum(axis=1)
-        odd = own & (2 * agree <= votes.sum(axis=1))
-        doubted[row[odd]] = True
-        others = votes.sum(axis=1) - own
-        from_all = value[row] - _median(np.where(votes, readings[cell], np.nan))
+        votes, own, told = fresh[cell], fresh[cell, place], readings[cell]
+        near = np.abs(told - value[row][:, None]) <= within[:, None]
+        agree, all_ = (votes & near).sum(axis=1), votes.sum(axis=1)
+        doubted[row[own & (2 * agree <= all_)]] = True
+        if not departs:
+            return doubted, value
+        apart, others = value.copy(), all_ - own
+        from_all = value[row] - _median(np.where(votes, told, np.nan))
         from_all = np.where(others == 0, np.nan, np.where(own & (others == 1), 2.0, 1.0) * from_all)
         is_first = np.append(True, row[1:] != row[:-1])
         apart[row[is_first]] = from_all[is_first]
         return doubted, apart
+
+    @cached_property
+    def _first(self) -> Slots:
+        """The first member of every slot, as far as any is one, and one more: sorted."""
+        return np.searchsorted(self.slot, np.arange(self.slot.max(initial=-1) + 3))
+
+    def _members(self, slot: Slots) -> tuple[Slots, Slots]:
+        """Rows (R,) and members (R,): every sample once for each relation that its slot is in."""
+        known = np.minimum(slot, len(self._first) - 2)
+        first, count = self._first[known], self._first[known + 1] - self._first[known]
+        row = np.repeat(np.arange(len(slot)), count)
+        return row, np.repeat(first - (np.cumsum(count) - count), count) + np.arange(len(row))
 
     def _cells(
         self,

@@ -148,9 +148,20 @@ def groups(slot: Slots, instant: Instants) -> tuple[Any, NDArray[np.bool_]]:
     return order, first
 
 
-def among(slots: Slots, slot: Slots) -> tuple[Slots, Slots]:
-    """The rows of `slot` (N,) that are among `slots` (D,), sorted, distinct; which each is."""
-    place = np.searchsorted(slots, slot)
-    rows = np.flatnonzero(place < len(slots))
-    rows = rows[slots[place[rows]] == slot[rows]]
-    return rows, place[rows]
+class Places:
+    """Where each slot stands among some slots (D,), sorted, distinct: by one look at a table."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._place = np.full(int(slots.max(initial=-1)) + 2, -1)
+        self._place[slots] = np.arange(len(slots))
+
+    def of(self, slot: Slots) -> tuple[Any, Slots]:
+        """The rows of `slot` (N,) that stand there, and where."""
+        place = self._place[np.minimum(slot, len(self._place) - 1)]
+        rows = chosen(place >= 0)
+        return rows, place[rows]
+
+
+def chosen(which: NDArray[np.bool_]) -> Any:
+    """The numbers of some rows; of all of them a slice, which copies nothing."""
+    return slice(None) if which.all() else np.flatnonzero(which)

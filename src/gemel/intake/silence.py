@@ -7,13 +7,14 @@ A signal is silent while the plant's clock is further than `gap` from its newest
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
 from gemel.intake.score import DAY
-from gemel.intake.seen import among, groups
+from gemel.intake.seen import Places, chosen, groups
 from gemel.records import Floats, Instants
 
 Slots = NDArray[np.int64]
@@ -32,25 +33,31 @@ class Periods:
         """No signal has a period."""
         return Periods(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.slots)
+
     def hear(self, heard: Instants, slot: Slots, instant: Instants) -> Floats:
         """Move `heard` (E,), the newest instants, on; samples that gaps have cost: (E,).
 
         slot, instant (N,): in any order. Before its first sample a signal misses none.
         """
-        due, place = among(self.slots, slot)
-        instant = instant[due]
-        newer = np.flatnonzero(instant > heard[place])
-        order, _ = groups(place[newer], instant[newer])
-        e, t = place[newer][order], instant[newer][order]
+        missed = np.zeros(len(self.slots))
+        due, e = self._places.of(slot)
+        t, before = instant[due], heard[e]
+        newer = chosen(t > before)
+        e, t, before = e[newer], t[newer], before[newer]
+        order, _ = groups(e, t)
+        e, t, before = e[order], t[order], before[order]
         begins = np.ones(len(e), np.bool_)
         begins[1:] = e[1:] != e[:-1]
-        before = np.where(begins, heard[e], np.roll(t, 1))
+        if not begins.all():
+            before = np.where(begins, before, np.roll(t, 1))
         gone = (t - before) / SECOND
         gaps = (before > 0) & (gone > self.gap[e])
-        worth = self.worth(gone[gaps], self.every[e[gaps]])
-        missed = np.zeros(len(self.slots))
-        np.add.at(missed, e[gaps], worth)
-        ends = np.roll(begins, -1)
+        if gaps.any():
+            np.add.at(missed, e[gaps], self.worth(gone[gaps], self.every[e[gaps]]))
+        ends = chosen(np.roll(begins, -1))
         heard[e[ends]] = t[ends]
         return missed
 
