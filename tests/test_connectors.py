@@ -125,7 +125,7 @@ def plan_of(folder: Path, **source: Any) -> Plan:
     return compile_plan(
         read_plant(
             {
-                "plant": {"name": "hall"},
+                "plant": {"name": "hall", "lateness": "10min"},
                 "interface": {
                     "Machine": {
                         "id": "dtmi:gemel:test:Machine;1",
@@ -172,7 +172,7 @@ def test_a_broker_and_gemel_know_each_other_by_certificates(tmp_path: Path) -> N
         "password_file": "password",
         "ca": "ours/ca.pem",
         "certificate": str(client),
-        "key": str(client_key),
+        "private_key": str(client_key),
     }
     try:
         source = source_of(tmp_path, **told)
@@ -181,7 +181,7 @@ def test_a_broker_and_gemel_know_each_other_by_certificates(tmp_path: Path) -> N
         with Running(source) as running, Publisher(broker, sender) as out:
             out.send("hall/st1/telemetry", telemetry(1.0))
             wait_for(lambda: running.values() == [1.0])
-        nobody = {k: v for k, v in told.items() if k not in ("certificate", "key")}
+        nobody = {k: v for k, v in told.items() if k not in ("certificate", "private_key")}
         for wrong in ({**told, "ca": str(theirs.ca)}, nobody):
             with Running(source_of(tmp_path, **wrong)) as running:
                 wait_for(lambda: running.error)
@@ -222,7 +222,7 @@ def test_a_secret_is_in_no_repr_and_in_no_error(
     for change, code in (
         ({"password_env": "NOT_SET"}, "login.no_password"),
         ({"ca": "nowhere.pem"}, "login.no_file"),
-        ({"key": "nowhere.key"}, "login.no_file"),
+        ({"private_key": "nowhere.key"}, "login.no_file"),
         ({"certificate": __file__}, "login.half_a_pair"),
         ({"user": "gemel", "brokers": "127.0.0.1:1"}, "source.option"),
         ({"pasword": "do not tell"}, "source.option"),

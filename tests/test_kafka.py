@@ -15,14 +15,17 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 from tests.certificates import Authority
 from tests.kafka_servers import Kafka, free_port
+from tests.test_connectors import plan_of
 
 from gemel import hooks
-from gemel.clock import WallClock
+from gemel.clock import SECOND, WallClock, format_instant
 from gemel.connect.kafka import Cluster, KafkaSink, KafkaSource, read_position
 from gemel.connect.login import Login, Tls
 from gemel.errors import Denied, Invalid, NotFound, Unavailable
+from gemel.flow.host import Host
 from gemel.records import Batch, Entry, Invocation
 from gemel.store.journal import Journal
+from gemel.store.ledger import Ledger
 from gemel.testing import sink_checks, source_checks
 
 pytestmark = pytest.mark.kafka
@@ -262,6 +265,28 @@ def test_a_cluster_and_gemel_know_each_other_by_certificates_and_passwords(
             KafkaSink(away, "sealed").send(order())
     finally:
         kafka.stop()
+
+
+def test_a_plant_file_names_a_cluster_and_a_restarted_plant_goes_on(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    writer = Writer(kafka, kafka.create("hall"))
+    told = {"kind": "kafka", "brokers": kafka.bootstrap, "topic": "hall", "commands": "orders"}
+    books = []
+    for k in (1, 2):
+        now = WallClock().now() - 5 * SECOND
+        for _ in range(50):
+            now += SECOND // 10
+            body = {"time": format_instant(now), "values": {"oil_flow": 40.0}}
+            writer.put(json.dumps(body).encode(), "st1")
+        writer.wait()
+        with Host(plan_of(tmp_path, **told), tmp_path / "data") as host:
+            wait_for(lambda: host.view().books.get("hall", {}).get("received", 0) >= 50 * k)  # noqa: B023
+            assert isinstance(host.loop.sinks[""] if host.loop else None, KafkaSink)
+        books.append(host.view().books["hall"])
+        row = Ledger(f"sqlite:///{tmp_path}/data/ledger.db").last()
+        assert row is not None and row.positions["hall"] == f'{{"hall":{{"0":{50 * k}}}}}'
+    assert [(book["received"], book["stored"]) for book in books] == [(50, 50), (100, 100)], books
 
 
 def test_frames_tombstones_and_what_cannot_be_read(kafka: Kafka, tmp_path: Path) -> None:

@@ -529,7 +529,8 @@ def refusal(cluster: Cluster, why: str) -> Denied:
         "kafka.denied",
         f"the cluster and Gemel do not trust each other: {why}",
         where=repr(cluster),
-        mend="check user, password, ca, certificate and key of the source, and its rights there",
+        mend="check user, password, mechanism, ca, certificate and private_key of the source, "
+        "and its rights there",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gemel.errors import Invalid
 
-LOGIN = ("user", "password_env", "password_file", "ca", "certificate", "key", "tls")
+LOGIN = ("user", "password_env", "password_file", "ca", "certificate", "private_key", "tls")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Login:
 
 
 def read_login(options: Mapping[str, Any], folder: Path, where: str) -> Login:
-    """From `user`, `password_env` | `password_file`, `ca`, `certificate`, `key`, `tls`.
+    """From `user`, `password_env` | `password_file`, `ca`, `certificate`, `private_key`, `tls`.
 
     Files are found from the plant file's folder; one that is not there is an error now and not
     when the wire is first used.
@@ -45,15 +45,15 @@ def read_login(options: Mapping[str, Any], folder: Path, where: str) -> Login:
     """
     told = {name: options[name] for name in LOGIN if name in options}
     tls = None
-    paths = {name: _file(told, name, folder, where) for name in ("ca", "certificate", "key")}
-    if told.get("tls") or any(paths.values()):
-        tls = Tls(**paths)
-    if bool(paths["certificate"]) != bool(paths["key"]):
+    ca, certificate, key = (_file(told, name, folder, where) for name in LOGIN[3:6])
+    if told.get("tls") or ca or certificate or key:
+        tls = Tls(ca, certificate, key)
+    if bool(certificate) != bool(key):
         raise Invalid(
             "login.half_a_pair",
             "a client certificate and its key belong together",
             where=where,
-            mend='write both: certificate = "gemel.pem" and key = "gemel.key"',
+            mend='write both: certificate = "gemel.pem" and private_key = "gemel.key"',
         )
     return Login(str(told.get("user", "")), _password(told, folder, where), tls)
 

@@ -244,7 +244,7 @@ def distrust(address: Address, why: str) -> Denied:
         "mqtt.untrusted",
         f"the broker and Gemel do not trust each other: {why}",
         where=repr(address),
-        mend="check ca, certificate and key of the source, and the name in the url",
+        mend="check ca, certificate and private_key of the source, and the name in the url",
     )
 
 
