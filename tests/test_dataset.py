@@ -165,3 +165,68 @@ def test_what_cannot_be_answered_is_said_with_a_mend(tmp_path: Path) -> None:
         with pytest.raises(GemelError) as told:
             ask()
         assert told.value.code == code and told.value.mend
+
+
+def test_a_line_keeps_its_ends_and_its_peaks_in_few_points(tmp_path: Path) -> None:
+    path, count = tmp_path / "data.parquet", 3000
+    peaks = {700: 90.0, 2100: -40.0}
+    table = pl.DataFrame(
+        {
+            "twin": ["b1"] * count,
+            "time": pl.from_epoch(pl.Series(range(count)), "s").dt.replace_time_zone("UTC"),
+            "metal": [peaks.get(k, float(k % 5)) for k in range(count)],
+        }
+    )
+    table.write_parquet(path)
+    data = dataset.open(path)
+    line = data.downsample("b1", "metal", points=50).polars()
+    every = data.history("b1", "metal").polars()
+    assert len(line) == 50 and line.row(0) == every.row(0) and line.row(-1) == every.row(-1)
+    assert set(peaks.values()) <= set(line["value"]) and line["instant"].is_sorted()
+    assert line.join(every, on=["instant", "value"], how="semi").equals(line)
+    assert len(data.downsample(points=5000)) == count
+
+
+def test_signals_come_on_one_time_line_as_of_each_instant(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(
+        "twin,time,speed,metal\nb1,2026-03-01T12:00:00Z,3000,\nb1,2026-03-01T12:00:30Z,,61\n"
+        "b1,2026-03-01T12:02:00Z,2990,\nb2,2026-03-01T12:01:00Z,,50\n"
+    )
+    data, both = dataset.open(path), ["speed", "metal"]
+    told = data.asof(both).polars()
+    assert told.select("twin", *both).rows() == [
+        ("b1", 3000.0, None),
+        ("b1", 3000.0, 61.0),
+        ("b1", 2990.0, 61.0),
+        ("b2", None, 50.0),
+    ]
+    assert data.asof(both, "b1", on="speed", tolerance="1min").polars().select(both).rows() == [
+        (3000.0, None),
+        (2990.0, None),
+    ]
+    grid = data.asof(both, every="1min").polars()
+    assert grid.filter(twin="b1").select(both).rows() == [
+        (3000.0, None),
+        (3000.0, 61.0),
+        (2990.0, 61.0),
+    ]
+    assert data.asof(both, "nobody").polars().is_empty()
+
+
+def test_any_target_is_summed_and_tells_its_newest_samples(tmp_path: Path, plant: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(TEXT)
+    data = dataset.open(path)
+    fleet = data.fleet("1min", "metal").polars().drop("instant").rows()
+    assert fleet == [("metal", 2, 61.5, 62.0, 61.75), ("metal", 1, 61.75, 61.75, 61.75)]
+    assert data.rollup("1h", "b1", "speed").polars()["mean"].to_list() == [2995.0]
+    assert values(data.latest(signals="metal")) == [61.75, 62.0]
+    kept = dataset.open(plant)
+    assert values(kept.latest()) == [60.0] and values(kept.latest(as_known_at=1)) == [61.5]
+    assert kept.fleet("1h", as_known_at=1).polars()["mean"].to_list() == [61.5]
+    assert kept.erasures() == [] and kept.history().notes == []
+    for every in (0, "0s", -1):
+        with pytest.raises(GemelError) as told:
+            data.fleet(every)
+        assert told.value.code == "dataset.every"

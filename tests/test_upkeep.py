@@ -1,16 +1,22 @@
 """Upkeep of history: whatever is joined, rolled up, dropped or erased, the answers stay true."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemel.clock import SECOND
+from gemel.flow.derived import Derived
+from gemel.flow.outcome import Outcome
 from gemel.graph.plantfile import Keeping
+from gemel.labels import Labels
+from gemel.records import REJECTED, STORED, Judged
 from gemel.store import upkeep
 from gemel.store.delta import KEPT, MADE
 from gemel.store.lake import SCHEMAS, Lake
@@ -91,7 +97,7 @@ moments = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(story=st.lists(moments, min_size=2, max_size=9))
 def test_any_story_of_facts_and_upkeep_agrees_with_a_plain_list(
     tmp_path_factory: pytest.TempPathFactory, story: list[Any]
@@ -153,7 +159,7 @@ def assert_alike(lake: Lake, naive: Naive, known: int | None) -> None:
             assert rows == naive.sums(WIDE, by, known), (by, rolled, known)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=15)
 @given(
     facts=st.lists(samples, min_size=1, max_size=20),
     span=st.tuples(st.integers(0, 14), st.integers(0, 14)),
@@ -249,3 +255,20 @@ def test_a_fact_told_after_the_erasure_is_a_new_fact(tmp_path: Path) -> None:
     lake.append("telemetry", telemetry({"instant": 5, "tick": 2, "fate": "late"}), 2)
     Upkeep(lake).erase("a", 9, 1)
     assert lake.telemetry()["tick"].to_pylist() == [2]
+
+
+def test_what_is_taken_in_once_more_hides_what_was_there(tmp_path: Path) -> None:
+    lake, reach = Lake(tmp_path), at(10)
+    derived = Derived(lake, reach)
+    words = [Labels.of(["a", "a"]), Labels.of(["x", "x"])]
+    for tick, received, value in ((1, 5, 1.0), (2, 90, 2.0)):
+        small = [np.zeros(2, np.int8) for _ in range(3)]
+        instants, numbers = np.array([at(1), at(85)]), np.array([value, value])
+        slots = np.zeros(2, np.int64)
+        judged = Judged("hall", at(received), *words, instants, numbers, slots, *small)
+        if tick == 1:  # the second of the two had not come yet
+            judged = replace(judged, fate=np.array([STORED, REJECTED], np.int8))
+        derived.take(tick, at(received), Outcome(judged=[judged]))
+    derived.write(2)
+    assert lake.telemetry()["fate"].to_pylist() == ["correction", "stored"]
+    assert aggregate(lake, Wanted(), at(DAY), ["signal"])["mean"].to_pylist() == [2.0]

@@ -21,17 +21,21 @@ KEPT = (STORED, CORRECTION, LATE)  # what of the telemetry becomes history
 
 
 class Derived:
-    """Rows waiting for the lake. After a restart, ticks that the lake already has are left out."""
+    """Rows waiting for the lake. After a restart, ticks that the lake already has are left out.
 
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+    reach: ns that a sample may be late and still be known again when it comes twice.
+    """
+
+    def __init__(self, lake: Lake, reach: int) -> None:
+        self._lake, self._reach = lake, reach
         self._known = {table: lake.known(table) for table in TABLES}
         self._rows: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
         self.waiting = 0
 
     def take(self, tick: int, at: int, outcome: Outcome) -> None:
         """Gather what one tick told."""
-        self._add("telemetry", tick, [_telemetry(judged, tick) for judged in outcome.judged])
+        judged = [_telemetry(judged, tick, self._reach) for judged in outcome.judged]
+        self._add("telemetry", tick, judged)
         self._add("estimates", tick, [_estimates(told, tick, at) for told in outcome.estimates])
         if outcome.findings:
             self._add("findings", tick, [_findings(outcome.findings, tick)])
@@ -52,9 +56,13 @@ class Derived:
             self.waiting += sum(part.num_rows for part in parts)
 
 
-def _telemetry(judged: Judged, tick: int) -> pa.Table:
+def _telemetry(judged: Judged, tick: int, reach: int) -> pa.Table:
+    """Rows of history. What is taken in once more after `reach` is a correction there: of a key,
+    `stored` is the first fact and no other."""
     kept = np.isin(judged.fate, KEPT)
     count = int(kept.sum())
+    again = (judged.fate == STORED) & (judged.received_at - judged.instant >= reach)
+    fate = np.where(again, CORRECTION, judged.fate)[kept]
     return pa.table(
         {
             "twin": _words(judged.twin[kept]),
@@ -63,7 +71,7 @@ def _telemetry(judged: Judged, tick: int) -> pa.Table:
             "value": pa.array(judged.value[kept]),
             "quality": pa.array(judged.quality[kept]),
             "reason": _words(Labels(REASONS, judged.reason[kept])),
-            "fate": _words(Labels(FATES, judged.fate[kept])),
+            "fate": _words(Labels(FATES, fate)),
             "source": _words(Labels.full(count, judged.source)),
             "received_at": pa.array(np.full(count, judged.received_at)),
             "tick": pa.array(np.full(count, tick)),

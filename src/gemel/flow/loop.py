@@ -54,7 +54,8 @@ class Loop:
     ) -> None:
         self.plan, self.journal, self.ledger, self.clock = plan, journal, ledger, clock
         self.sinks, self._on_commit = sinks, on_commit
-        self._snapshots, self._derived = snapshots, Derived(lake)
+        reach = max(plan.rules.lateness, plan.rules.rerun)
+        self._snapshots, self._derived = snapshots, Derived(lake, reach)
         self.still = threading.Lock()  # held while the memory moves: who wants to look takes it
         self.epoch = ledger.claim()
         self._kept_at = time.monotonic()
