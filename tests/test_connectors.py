@@ -29,6 +29,7 @@ from gemel.connect.base import Deliver
 from gemel.connect.files import FileSource
 from gemel.connect.login import Tls
 from gemel.connect.mqtt import Address, MqttSink, MqttSource, ShadowSink, begin, connect_client, end
+from gemel.connect.sparkplug import Metric, Payload, rebirth, write_payload
 from gemel.connect.things import Things
 from gemel.errors import Denied, GemelError, Invalid
 from gemel.flow.fleet import Plan, compile_plan
@@ -249,6 +250,28 @@ def test_members_of_a_group_share_the_messages(broker: Mosquitto, version: str) 
         assert one.values() and two.values()
         sender.send("hall/st1/reply", b'{"invocation": "i1", "accepted": true}')
         wait_for(lambda: all("reply" in {e.kind for e in r.entries} for r in (one, two)))
+
+
+# ---- an edge node of Sparkplug B ---------------------------------------------------------------
+
+
+def test_a_node_whose_birth_was_missed_is_asked_to_be_born_again(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    (tmp_path / "word").write_text(PASSWORD)
+    url = f"mqtt://127.0.0.1:{broker.port}/spBv1.0/#"
+    told = {"kind": "mqtt", "url": url, "user": USER, "password_file": "word"}
+    source = source_of(tmp_path, **told, format="sparkplug")
+    rpm = Metric("speed", 1, datatype=10, value=3000.0)
+    with Running(source) as running, Device(broker, "spBv1.0/hall/NCMD/st1") as node:
+        late = write_payload(Payload(1, [Metric(alias=1, value=2.0)], 7))
+        node.client.publish("spBv1.0/hall/NDATA/st1", late, 1).wait_for_publish(10)
+        wait_for(lambda: node.got)
+        assert node.got[0][1] == rebirth()
+        node.client.publish("spBv1.0/hall/NBIRTH/st1", write_payload(Payload(1, [rpm], 0)), 1)
+        wait_for(lambda: running.values() == [3000.0])
+    dead = [entry.body["code"] for entry in running.entries if entry.kind == "dead"]
+    assert len(dead) == 1, dead  # the data; and not what we said ourselves
 
 
 # ---- a device made for AWS IoT -----------------------------------------------------------------

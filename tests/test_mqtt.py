@@ -222,6 +222,7 @@ def test_the_hook_stands_between_delivery_and_acknowledgement(broker: Any) -> No
     assert seen == ["deliver", "source.before_ack"]
 
 
+@pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 def test_an_outage_is_said_once_and_the_stream_goes_on(
     broker: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -299,6 +300,7 @@ def test_mqtt_5_keeps_the_session_too(broker: Any) -> None:
         wait_for(lambda: running.values() == [5.0])
 
 
+@pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 def test_listen_returns_what_was_said_within_the_time(broker: Any) -> None:
     sender = Publisher(broker)
     with sender:
@@ -312,6 +314,8 @@ def test_listen_returns_what_was_said_within_the_time(broker: Any) -> None:
     assert batch.value.tolist() == [9.0]
 
 
+# The demo runs so; that a session outlives mosquitto is tested above.
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_plant_obeys_replies_and_loses_nothing_over_an_outage(
     broker: Any, tmp_path: Path
 ) -> None:
@@ -354,6 +358,7 @@ def distinct(running: Running) -> int:
     return len(seen)
 
 
+@pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 def test_a_restarted_plant_goes_on_where_it_was_and_keeps_its_orders(
     broker: Any, tmp_path: Path
 ) -> None:
@@ -378,6 +383,7 @@ def test_a_restarted_plant_goes_on_where_it_was_and_keeps_its_orders(
     assert third.hall.instant == ahead
 
 
+@pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 def test_an_expired_or_unreadable_command_is_not_obeyed(broker: Any, tmp_path: Path) -> None:
     plant = Simulator(PlantConfig(tmp_path, address(broker)))
     late = {"invocation": "i", "command": "set_oil_flow", "argument": 50.0}

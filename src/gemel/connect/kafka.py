@@ -270,7 +270,7 @@ class KafkaSource:
     def _on_assign(self, consumer: "Consumer", partitions: list[Any]) -> None:
         """Ours now: go on where our journal or the group is, whichever is further."""
         try:
-            committed = consumer.committed(partitions, timeout=PATIENCE)
+            committed = consumer.committed(partitions, timeout=PATIENCE) if partitions else []
         except self._kafka.KafkaException as problem:
             log.warning("%s: what the group has is not known: %s", self.name, problem)
             committed = []

@@ -86,7 +86,7 @@ def parse_url(url: str) -> tuple[Address, str]:
     (mqtt://127.0.0.1:1883, 'hall/+/telemetry')
     """
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url, allow_fragments=False)  # a # is of the topic
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
@@ -344,10 +344,16 @@ class MqttSource:
             payload = bytes(message.payload)
             if is_reply:
                 replies.append(decode_reply(payload, received_at=now, source=self.name))
-            elif self.things is None or self.things.reports(topic):
+            elif self._is_read(topic):
                 told.append(Message(payload, twin, topic))
         found = read_messages(told, self.decoder, received_at=now, source=self.name) if told else []
         return found + replies
+
+    def _is_read(self, topic: str) -> bool:
+        """Whether assets speak there, and not Gemel or another host to them."""
+        if isinstance(self.decoder, Sparkplug):
+            return not set(topic.split("/")[1:3]) & {"NCMD", "DCMD", "STATE"}
+        return self.things is None or self.things.reports(topic)
 
     def _meant(self, message: paho.MQTTMessage) -> tuple[str, str | None, bool]:
         """(topic, the twin it names, whether it is of replies)."""
