@@ -117,7 +117,9 @@ broken = st.sampled_from(
         b'{"twin": "st1", "time": "2017-01-09T00:01:00Z", "values": {"a": 1}} // so',
     ]
 )
-payloads = st.lists(as_json | broken, max_size=6).map(b"\n".join)
+payloads = st.lists(as_json | broken, max_size=6).map(b"\n".join) | st.lists(
+    as_json | good_lines.map(lambda item: json.dumps(item).encode()) | broken, max_size=30
+).map(b"\n".join)
 
 
 @settings(max_examples=300, deadline=None)
@@ -162,6 +164,24 @@ def test_more_lines_than_a_message_may_carry_are_dead_letters_behind_the_limit()
     decoded = decode(b"\n".join([line] * 1000), count=990)
     assert len(decoded.batch) == 990 and set(codes(decoded)) == {"message.count"}
     assert decoded.received == 1000
+
+
+@pytest.mark.parametrize("payload", [b"{}\n" * 30_000, b"[" + b"{}," * 29_999 + b"{}]"])
+def test_a_thousand_faults_are_told_and_every_other_is_counted(payload: bytes) -> None:
+    decoded = decode(payload)
+    assert decoded.received == 30_000 and len(decoded.dead) == 1001
+    assert set(codes(decoded)) == {"message.shape", "message.faults"}
+
+
+def test_lines_of_ever_other_names_are_all_read() -> None:
+    """One name a line: as many columns as lines, if they were read together."""
+    lines = [
+        json.dumps({"twin": "st1", "time": TIME, "values": {f"s{k}": k}}).encode()
+        for k in range(3000)
+    ]
+    decoded = decode(b"\n".join(lines))
+    assert decoded.batch.signal.tolist() == [f"s{k}" for k in range(3000)]
+    assert decoded.batch.value.tolist() == list(range(3000))
 
 
 def test_an_object_without_a_time_takes_the_one_that_its_envelope_has() -> None:

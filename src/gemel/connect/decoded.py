@@ -45,7 +45,7 @@ class Letters:
 
     def bury(self, payload: bytes, error: GemelError, samples: int = 1) -> None:
         """One letter, which stands for so many samples."""
-        if len(self.dead) >= LETTERS:
+        if self.full:
             self._more += samples
             return
         letter = dead_letter(self.source, self.received_at, payload, error)
@@ -57,11 +57,12 @@ class Letters:
         """Count samples against the limit; raises `message.count` past it."""
         self.left -= samples
         if self.left < 0:
-            raise Invalid(
-                "message.count",
-                "too many samples in one message",
-                mend=f"send at most {COUNT} samples in one message, over HTTP a million",
-            )
+            raise too_many()
+
+    @property
+    def full(self) -> bool:
+        """Whether what is buried from here on is only counted."""
+        return len(self.dead) >= LETTERS
 
     def forget(self) -> None:
         """Take every letter back: the message is another thing."""
@@ -87,6 +88,14 @@ def too_large(size: int, limit: int) -> Invalid:
         "message.too_large",
         f"{size} bytes in one message, at most {limit} are read",
         mend="send fewer samples in one message",
+    )
+
+
+def too_many() -> Invalid:
+    return Invalid(
+        "message.count",
+        "too many samples in one message",
+        mend=f"send at most {COUNT} samples in one message, over HTTP a million",
     )
 
 

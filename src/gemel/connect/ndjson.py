@@ -7,7 +7,7 @@ Never   lets a bad line cost more than the speed of its own block.
 Within one object the order of its samples is the block's order of columns.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -22,17 +22,18 @@ from gemel.connect.columns import (
     unwound,
     words_of,
 )
-from gemel.connect.decoded import Letters
+from gemel.connect.decoded import Letters, too_many
 from gemel.connect.objects import Objects, parse
 from gemel.errors import Invalid
 from gemel.labels import Labels
 from gemel.records import Batch, Bools, Instants
 
-BLOCK = 1 << 16  # bytes read together
+BLOCK = 1 << 13  # bytes read together, whatever their names: a name takes room in every line
+LARGE = 1 << 20  # ... at most, once the names in the lines are known
+NAMES = 64  # signals of a line, at most, for that
 LINE = 1 << 14  # bytes of a line that is read by columns; longer ones may hide any depth
-_KNOWN = pa.schema([("twin", pa.string()), ("time", pa.string())])
-_PARSE = pj.ParseOptions(explicit_schema=_KNOWN)
-_READ = pj.ReadOptions(use_threads=False, block_size=2 * BLOCK)
+_ANY = pj.ParseOptions(explicit_schema=pa.schema([("twin", pa.string()), ("time", pa.string())]))
+_READ = pj.ReadOptions(use_threads=False, block_size=2 * LARGE)
 
 Piece = tuple[bytes, pa.Table]
 
@@ -48,8 +49,7 @@ def read_lines(payload: bytes, twin: str | None, letters: Letters, time: int | N
     Where no line is an object the payload is one dead letter.
     """
     lines = _Lines(twin, letters, time)
-    for block in _blocks(payload):
-        lines.take(block)
+    lines.read(payload)
     batch = lines.end()
     if not lines.met:
         letters.forget()
@@ -60,16 +60,12 @@ def read_lines(payload: bytes, twin: str | None, letters: Letters, time: int | N
     return batch
 
 
-def _blocks(payload: bytes) -> Iterator[bytes]:
-    """Whole lines, about BLOCK bytes of them."""
-    begin = 0
-    while begin < len(payload):
-        cut = payload.rfind(b"\n", begin, begin + BLOCK)
-        if cut < 0:
-            cut = payload.find(b"\n", begin + BLOCK)
-        end = len(payload) if cut < 0 else cut
-        yield payload[begin:end]
-        begin = end + 1
+def _end(payload: bytes, begin: int, size: int) -> int:
+    """Where the lines from `begin` on end, about `size` bytes further."""
+    cut = payload.rfind(b"\n", begin, begin + size)
+    if cut < 0:
+        cut = payload.find(b"\n", begin + size)
+    return len(payload) if cut < 0 else cut
 
 
 class _Lines:
@@ -78,33 +74,68 @@ class _Lines:
     def __init__(self, twin: str | None, letters: Letters, time: int | None) -> None:
         self.twin, self.letters, self.time = twin, letters, time
         self.met = False
+        self._form: _Form | None = None
         self._run: list[Piece] = []  # neighbours of one schema, read as one
         self._done: list[Batch] = []
 
-    def take(self, block: bytes) -> None:
-        table = _table(block)
-        if table is None:
-            self._flush()
-            self._slowly(block)
-            return
-        if self._run and self._run[-1][1].schema != table.schema:
-            self._flush()
-        self._run.append((block, table))
+    def read(self, payload: bytes) -> None:
+        """Block by block: larger ones while all goes well, smaller ones around what is odd."""
+        begin, size = 0, BLOCK
+        while begin < len(payload):
+            if self.letters.left < 0:
+                self._rest(payload[begin:])
+                return
+            end = _end(payload, begin, size)
+            block = payload[begin:end]
+            table = None if self._form is None else _table(block, self._form.how)
+            if table is not None:
+                self._take(block, table)
+                size = min(2 * size, LARGE)
+            elif size > BLOCK:
+                size = max(size // 8, BLOCK)
+                continue
+            else:
+                self._small(block)
+            begin = end + 1
+
+    def _rest(self, lines: bytes) -> None:
+        """What is beyond the limit is not looked at any more."""
+        self._flush()
+        self.letters.bury(lines, too_many(), lines.rstrip(b"\n").count(b"\n") + 1)
 
     def end(self) -> Batch:
         self._flush()
         return Batch.joined(self._done)
 
+    def _small(self, block: bytes) -> None:
+        """A block of other names than those before, or of odd lines."""
+        table = _table(block)
+        if table is None:
+            self._flush()
+            self._slowly(block)
+            return
+        self._form = _Form.of(table.schema, self._form)
+        known = None if self._form is None else _table(block, self._form.how)
+        self._take(block, table if known is None else known)
+
+    def _take(self, block: bytes, table: pa.Table) -> None:
+        if self._run and self._run[-1][1].schema != table.schema:
+            self._flush()
+        self._run.append((block, table))
+
     def _flush(self) -> None:
         """Read the run together; where something in it is odd, block by block."""
         run, self._run = self._run, []
-        if not run:
+        if not run or self._fast(pa.concat_tables([table for _, table in run])):
             return
-        if self._fast(pa.concat_tables([table for _, table in run])):
-            return
-        for block, table in run:
-            if not self._fast(table):
-                self._slowly(block)
+        for block, _ in run:
+            begin = 0
+            while begin < len(block):
+                end = _end(block, begin, BLOCK)
+                table = _table(block[begin:end])
+                if table is None or not self._fast(table):
+                    self._slowly(block[begin:end])
+                begin = end + 1
 
     def _fast(self, table: pa.Table) -> bool:
         """Read a table of lines, if every line of it is as it should be."""
@@ -129,7 +160,38 @@ class _Lines:
         self._done.append(Batch.of(objects.rows))
 
 
-def _table(block: bytes) -> pa.Table | None:
+@dataclass(frozen=True)
+class _Form:
+    """The names that lines have had so far. how: to read others that have no more than these."""
+
+    schema: pa.Schema
+    how: pj.ParseOptions
+
+    @staticmethod
+    def of(schema: pa.Schema, before: "_Form | None") -> "_Form | None":
+        """Of these lines and those before; None when there are too many names."""
+        names = [field.name for field in schema.field("values").type]
+        fields = {field.name: field for field in schema}
+        if before is not None:
+            fields = {field.name: field for field in before.schema} | fields
+            names = list(
+                dict.fromkeys([f.name for f in before.schema.field("values").type] + names)
+            )
+            units = [s.field("units").type for s in (before.schema, schema) if "units" in s.names]
+            told = {field.name: field for kind in units for field in kind}
+            if told:
+                fields["units"] = pa.field("units", pa.struct(list(told.values())))
+        if len(names) > NAMES and before is not None:
+            return _Form.of(schema, None)
+        if not 0 < len(names) <= NAMES:
+            return None
+        fields["values"] = pa.field("values", pa.struct([(name, pa.float64()) for name in names]))
+        whole = pa.schema(list(fields.values()))
+        how = pj.ParseOptions(explicit_schema=whole, unexpected_field_behavior="error")
+        return _Form(whole, how)
+
+
+def _table(block: bytes, form: pj.ParseOptions = _ANY) -> pa.Table | None:
     """The lines as a table; None unless each is one object without nulls, of plain numbers."""
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
@@ -137,7 +199,7 @@ def _table(block: bytes) -> pa.Table | None:
     if not _is_plain(block):
         return None
     try:
-        table = pj.read_json(pa.BufferReader(block), read_options=_READ, parse_options=_PARSE)
+        table = pj.read_json(pa.BufferReader(block), read_options=_READ, parse_options=form)
     except (pa.ArrowException, ValueError):
         return None
     if table.num_rows != block.count(b"\n") + 1 or "values" not in table.column_names:

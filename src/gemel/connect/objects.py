@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gemel.clock import parse_instant
-from gemel.connect.decoded import NAME, TWIN, Letters, check_name
+from gemel.connect.decoded import NAME, TWIN, Letters, check_name, too_many
 from gemel.errors import Invalid
 
 SHAPE = 'send {"time": "2017-01-09T00:01:00Z", "values": {"speed": 3000.0}}'
@@ -32,9 +32,12 @@ class Objects:
     def document(self, line: bytes) -> None:
         """One document of bytes: an object, or a list of them."""
         try:
-            self.items(parse(line), line)
+            item = parse(line)
         except Invalid as error:
+            self.letters.left -= 1
             self.letters.bury(line, error)
+            return
+        self.items(item, line)
 
     def items(self, item: Any, payload: bytes) -> None:
         """An object, or a list of them, already parsed."""
@@ -42,21 +45,30 @@ class Objects:
         if not isinstance(item, list):
             self._object(item, payload)
             return
-        for part in item:
+        for k, part in enumerate(item):
+            if self.letters.left < 0:  # what is beyond the limit is not looked at any more
+                self.letters.bury(payload, too_many(), len(item) - k)
+                return
             self._object(part, None)
 
     def _object(self, item: Any, payload: bytes | None) -> None:
         try:
             twin, instant, values, units = self._head(item)
         except Invalid as error:
-            self.letters.bury(as_bytes(item) if payload is None else payload, error)
+            if error.code != "message.count":
+                self.letters.left -= 1
+            self.letters.bury(self._told(item) if payload is None else payload, error)
             return
         for signal, value in values.items():
             try:
                 self.rows.append(sample(twin, signal, instant, value, units.get(signal, "")))
             except Invalid as error:
                 named = {"twin": twin, "signal": signal, "value": value}
-                self.letters.bury(as_bytes(named), error)
+                self.letters.bury(self._told(named), error)
+
+    def _told(self, item: Any) -> bytes:
+        """What a letter shows of an item; nothing where there will be none."""
+        return b"" if self.letters.full else as_bytes(item)
 
     def _head(self, item: Any) -> tuple[str, int, dict[str, Any], dict[str, Any]]:
         """(twin, instant, values, units) of one object."""
