@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gemel.connect.columns import (
+    as_array,
     is_name,
     is_number,
     is_text,
@@ -76,12 +78,30 @@ def read_streams(payloads: Sequence[bytes], letters: Letters, most: int = MOST) 
             records += own
         if not records or any(record.schema != records[0].schema for record in records):
             return None
-        table = pa.Table.from_batches(records).unify_dictionaries().combine_chunks()
-        layout = _Layout(table.schema, None)
-        found = [layout.samples(record, letters) for record in table.to_batches()]
+        record = _joined(records)
+        batch = _Layout(record.schema, None).samples(record, letters)
     except (Invalid, *_FAULTS):
         return None
-    return None if letters.dead else Batch.joined(found)
+    return None if letters.dead else batch
+
+
+def _joined(records: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """One record of many; the words of each column in order, so that the same set of them, sent
+    again in another order, is known again."""
+    table = pa.Table.from_batches(records).unify_dictionaries()
+    columns, fields = [], []
+    for field in table.schema:
+        column = as_array(table[field.name])
+        if is_text(field.type):
+            words = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+            order = pc.sort_indices(words.dictionary).to_numpy()
+            place = np.empty(len(order), np.int32)
+            place[order] = np.arange(len(order), dtype=np.int32)
+            code = pc.take(pa.array(place), words.indices)
+            column = pa.DictionaryArray.from_arrays(code, words.dictionary.take(order))
+        columns.append(column)
+        fields.append(field.with_type(column.type))
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 
 def _valid(stream: Any) -> Any:
