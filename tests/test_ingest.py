@@ -309,6 +309,26 @@ def test_more_bodies_at_once_than_there_is_room_for_are_sent_away(
     assert bakery.send(bakery.sample()).status_code == 202
 
 
+def test_who_asks_is_answered_while_telemetry_floods(
+    bakery: Bakery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More requests than the server has threads wait to be taken in; a question does not."""
+    gate, kept = threading.Event(), bakery.host._keep
+
+    def held(*args: Any) -> Any:
+        assert gate.wait(60)
+        return kept(*args)
+
+    monkeypatch.setattr(bakery.host, "_keep", held)
+    with ThreadPoolExecutor(60) as pool:
+        flood = [pool.submit(bakery.send, bakery.sample()) for _ in range(60)]
+        try:
+            assert bakery.http.get("status", timeout=30).status_code == 200
+        finally:
+            gate.set()
+        assert {answer.result().status_code for answer in flood} == {202}
+
+
 def test_only_so_many_requests_are_decoded_at_once() -> None:
     inlet, inside, most = Inlet(), [0], [0]
     turn, kept = threading.Lock(), Inlet._read

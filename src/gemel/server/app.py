@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -69,6 +70,7 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.host = host
+    app.state.ingest = CapacityLimiter(ingest.THREADS)
     app.state.stopping = stopping or threading.Event()
     app.include_router(routes.router, prefix="/api/v1")
     app.include_router(history.router, prefix="/api/v1")

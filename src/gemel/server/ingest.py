@@ -6,8 +6,8 @@ Never   decodes: the host's inlets do.
 
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from gemel.errors import Invalid
 from gemel.flow.host import Host
@@ -15,6 +15,7 @@ from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.pages import says
 
 router = APIRouter()
+THREADS = 8  # that take in telemetry at once: a flood leaves the others to who asks
 
 
 @router.post("/telemetry", status_code=202, **says("telemetry", "Send samples; durable at 202"))
@@ -25,7 +26,8 @@ async def telemetry(
 ) -> Response:
     host, body = request.app.state.host, await request.body()
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return await run_in_threadpool(_ingest, host, body, headers, source, topic)
+    threads: CapacityLimiter = request.app.state.ingest
+    return await to_thread.run_sync(_ingest, host, body, headers, source, topic, limiter=threads)
 
 
 def _ingest(host: Host, payload: bytes, headers: dict[str, str], source: str, topic: str) -> Answer:
