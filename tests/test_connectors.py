@@ -386,4 +386,6 @@ def test_what_is_no_document_of_a_shadow_is_rejected_and_never_raises() -> None:
     for payload, code in wrong.items():
         ((topic, body),) = things.take(f"{SHADOW}/update", payload, 0)
         assert topic.endswith("/update/rejected") and json.loads(body)["code"] == code
-    assert things.take("hall/st1/telemetry", b"{}", 0)[0][0].endswith("/rejected")
+    named = "$aws/things/st1/shadow/name/motor/update"
+    for topic in ("hall/st1/telemetry", f"{SHADOW}/update/rejected", "$aws/things/?/x", named):
+        assert things.take(topic, b"{", 0) == []

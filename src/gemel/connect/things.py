@@ -63,12 +63,15 @@ class Things:
             return encode_delta(thing, held.delta(), version=held.version, at=at, token=token)
 
     def take(self, topic: str, payload: bytes, at: int) -> list[Answer]:
-        """The answers to one message of a device; at: ns UTC."""
+        """The answers to one message of a device; at: ns UTC. Named shadows are not kept."""
         token: Any = None
         try:
             thing, what = thing_of(topic)
-            if what not in ("update", "get"):
-                return []
+        except Invalid:
+            return []  # an answer that we heard ourselves would be answered for ever
+        if topic not in (f"{ROOT}/{thing}/shadow/update", f"{ROOT}/{thing}/shadow/get"):
+            return []
+        try:
             document = parse(payload) if payload.strip() or what == "update" else {}
             token = document.get("clientToken") if isinstance(document, dict) else None
             with self._turn:
