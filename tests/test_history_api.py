@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
-from gemel import dataset
+from gemel import cli, dataset
 from gemel.clock import SECOND, PacedClock, format_instant, parse_instant
 from gemel.errors import NotFound
 from gemel.flow import loop
@@ -62,6 +63,7 @@ class Tanks:
     def close(self) -> None:
         self.client.close()
         self.server.stop()
+        self.host.stop()
 
 
 @pytest.fixture
@@ -98,7 +100,9 @@ def test_an_erasure_is_recorded_carried_out_and_told_where_one_looks(tanks: Tank
     keep = Upkeep(tanks.host.lake, Keeping(rollup={60.0: float("inf")}))
     list(keep.round(START + 20 * MINUTE))
     body = {"twin": "t1", "before": until, "by": "me", "why": why}
-    tanks.client.post("erasures", body)
+    words = [word for name, value in body.items() for word in (f"--{name}", value)]
+    done = CliRunner().invoke(cli.app, ["erase", *words, "--data", str(tanks.data)])
+    assert done.exit_code == 0 and until in done.output
     waiting = time.monotonic() + 20
     while not tanks.host.lake.erasures():
         tanks.host.event("price", {"value": 41.0})  # a tick, so that history is written

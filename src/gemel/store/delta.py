@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,11 @@ class Table:
             return self._look
 
     def mark(self, name: str) -> int:
-        """One mark, −1 if it was never set."""
-        return self.look().marks[name]
+        """One mark, −1 if it was never set; the files are not listed."""
+        with self._lock, told(self.folder):
+            handle = self._open()
+            found = None if handle is None else handle.transaction_version(name)
+            return -1 if found is None else int(found)
 
     def append(
         self, rows: pa.Table, marks: Mapping[str, int], name: str = "part", ordered: bool = False
@@ -175,7 +179,8 @@ def _parts(handle: DeltaTable, schema: pa.Schema) -> list[Part]:
 def read(folder: Path, parts: Sequence[Part], words: Sequence[str]) -> pa.Table:
     """The rows of some files, one after the other; `words` as dictionaries."""
     with told(folder):
-        tables = [pq.read_table(folder / p.path, read_dictionary=list(words)) for p in parts]
+        how = {"read_dictionary": list(words), "use_threads": False}  # of this thread's priority
+        tables = [pq.read_table(folder / part.path, **how) for part in parts]
     return pa.concat_tables(tables)
 
 
@@ -196,6 +201,24 @@ def sort(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
         digit = ((place[order] >> shift) & 0xFFFF).astype(np.uint16)
         order = order[np.argsort(digit, kind="stable")]
     return rows.take(pa.array(order))
+
+
+def cut(rows: pa.Table, key: str) -> list[pa.Table]:
+    """Sorted rows as files: none much larger than FILE, and no large word of `key` beside others.
+
+    So the bounds of a file are narrow in the words after `key` too.
+    """
+    code = rows[key].combine_chunks().indices.to_numpy()
+    begins = [0, *(1 + np.flatnonzero(np.diff(code))).tolist(), len(rows)]
+    cuts = [0]
+    for begin, end in pairwise(begins):
+        if end - begin >= FILE // 2 and begin > cuts[-1]:
+            cuts.append(begin)
+        if end - cuts[-1] >= FILE // 2:
+            pieces = -(-(end - cuts[-1]) // FILE)
+            cuts += np.linspace(cuts[-1], end, pieces + 1).astype(int)[1:].tolist()
+    cuts += [len(rows)] if cuts[-1] < len(rows) else []
+    return [rows.slice(begin, end - begin) for begin, end in pairwise(cuts)]
 
 
 def _ranks(column: pa.DictionaryArray) -> tuple[Any, int]:
@@ -220,7 +243,7 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
         how["compression"] = {n: "none" if n in real else "snappy" for n in rows.column_names}
         how |= {"use_dictionary": words, "column_encoding": dict.fromkeys(whole, _STEPS)}
     if ordered:
-        rows = _only_used(rows.combine_chunks())
+        rows = _only_used(rows)
         with pq.ParquetWriter(path, rows.schema, **how) as file:
             for begin in range(0, len(rows), GROUP):
                 file.write_table(_only_used(rows.slice(begin, GROUP)), row_group_size=GROUP)
@@ -246,7 +269,7 @@ def _only_used(rows: pa.Table) -> pa.Table:
     columns = []
     for column in rows.columns:
         if pa.types.is_dictionary(column.type):
-            whole = column.chunk(0)
+            whole = column.combine_chunks()
             used = _used(whole)
             number = np.cumsum(used, dtype=np.int32) - 1
             words = whole.dictionary.filter(pa.array(used))

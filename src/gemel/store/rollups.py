@@ -265,12 +265,15 @@ def aggregate(
 
 def usable(lake: Lake, wanted: Wanted) -> pa.Table:
     """twin, signal, instant, value of the wanted facts that are not bad, in that order."""
-    parts = [part for part in lake.table("telemetry").look().parts if wanted.reaches(part)]
+    table = lake.table("telemetry")
+    parts = [part for part in table.look().parts if wanted.reaches(part)]
     query = (
         f"SELECT twin, signal, instant, value FROM {_counting('facts', parts)}"
         " WHERE quality < 2 ORDER BY twin, signal, instant"
     )
-    return lake.reader.ask(query, {"facts": Facts(lake.table("telemetry"), wanted, parts)})
+    return lake.reader.ask(
+        query, {"facts": Facts(lake.table("telemetry"), wanted, parts, few=True)}
+    )
 
 
 _Told = tuple[list[tuple[str, str]], dict[str, Facts], dict[str, pa.Table]]

@@ -21,11 +21,15 @@ TRIES = 3  # of a read whose files were deleted while it was under way
 
 @dataclass(frozen=True)
 class Facts:
-    """The rows of a table that a query reads under a name. parts: as of an earlier look."""
+    """The rows of a table that a query reads under a name.
+
+    parts: as of an earlier look · few: they are read once, however often the query names them
+    """
 
     table: Table
     wanted: Wanted = Wanted()
     parts: Sequence[Part] | None = None
+    few: bool = False
 
     def files(self) -> list[str]:
         """The files that may hold such rows."""
@@ -76,7 +80,8 @@ class Reader:
                     condition, more = one.wanted.condition(name)
                     given |= {f"{name}_files": files, **more}
                     rows = f"SELECT * FROM read_parquet(${name}_files) WHERE {condition}"
-                    named.append(f"{name} AS NOT MATERIALIZED ({rows})")
+                    how = "MATERIALIZED" if one.few else "NOT MATERIALIZED"
+                    named.append(f"{name} AS {how} ({rows})")
                 else:
                     base.register(name, one.table.schema.empty_table())
             text = f"WITH {', '.join(named)} {query}" if named else query

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from gemel.clock import SECOND
 from gemel.errors import GemelError
 from gemel.graph.plantfile import Keeping
-from gemel.store.delta import ERASED, FILE, KEPT, MADE, TAKEN, WRITTEN, Table, read, sort
+from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, cut, read, sort
 from gemel.store.lake import FACT, NEWEST, SCHEMAS, Lake
 from gemel.store.rollups import KEYS, Tier, is_amended, tiers
 from gemel.store.sql import Facts, Reader
@@ -120,8 +120,7 @@ class Upkeep:
                 rows = sort(read(table.folder, group, keys_of(table)), keys)
                 last = max(part.high["tick"] for part in group)
                 name = f"{'amend-' if amended else ''}sorted-{last:09d}"
-                cut = [rows.slice(k, FILE) for k in range(0, len(rows), FILE)]
-                table.replace(group, cut, {}, name)
+                table.replace(group, cut(rows, keys[0]), {}, name)
                 yield f"joined {len(group)} files, {len(rows)} rows"
 
     # ---- newest values --------------------------------------------------------------------------
