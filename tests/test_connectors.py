@@ -5,10 +5,14 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from amqtt.broker import Broker
+from amqtt.contexts import Action
+from amqtt.plugins.base import BaseTopicPlugin
 from tests.certificates import Authority
 from tests.kafka_servers import free_port
 from tests.test_mqtt import (
@@ -26,6 +30,7 @@ from tests.test_mqtt import (
 
 from gemel.clock import WallClock
 from gemel.connect.base import Deliver
+from gemel.connect.broker import EmbeddedBroker, PasswordPlugin
 from gemel.connect.files import FileSource
 from gemel.connect.login import Tls
 from gemel.connect.mqtt import Address, MqttSink, MqttSource, ShadowSink, begin, connect_client, end
@@ -232,6 +237,37 @@ def test_a_secret_is_in_no_repr_and_in_no_error(
         with pytest.raises(Invalid) as caught:
             source_of(tmp_path, **{**told, **change})
         assert caught.value.code == code and "do not tell" not in str(caught.value)
+
+
+class NobodyReads(BaseTopicPlugin):  # type: ignore[misc]  # amqtt ships no types
+    """An access list of amqtt that grants no subscription."""
+
+    @dataclass
+    class Config:
+        pass
+
+    async def topic_filtering(self, *, session: Any, topic: Any, action: Any) -> bool:
+        return bool(action != Action.SUBSCRIBE)
+
+
+class Strict(EmbeddedBroker):
+    """The embedded broker with that list."""
+
+    async def _open(self) -> None:
+        listener = {"type": "tcp", "bind": f"{self.host}:{self.port}"}
+        words = f"{PasswordPlugin.__module__}.PasswordPlugin"
+        plugins = {words: {"user": USER, "password": PASSWORD}, f"{__name__}.NobodyReads": {}}
+        self._broker = Broker({"listeners": {"default": listener}, "plugins": plugins})
+        await self._broker.start()
+        self.port = self._broker._servers["default"].instance.sockets[0].getsockname()[1]
+
+
+def test_a_topic_that_a_broker_does_not_let_us_read_is_named() -> None:
+    with Strict(user=USER, password=PASSWORD) as broker:
+        with Running(MqttSource("hall", address(broker), TOPIC)) as running:
+            wait_for(lambda: running.error)
+    assert isinstance(running.error, Denied) and running.error.code == "mqtt.not_allowed"
+    assert TOPIC in running.error.message
 
 
 # ---- groups ------------------------------------------------------------------------------------
