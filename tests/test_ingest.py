@@ -155,6 +155,7 @@ def test_a_body_that_unpacks_without_end_is_refused_and_counted(bakery: Bakery, 
         (b"{}", {"Content_Encoding": "br"}, "http.encoding"),
         (b"<a/>", {"kind": "application/xml"}, "http.content_type"),
     ],
+    ids=["not packed", "gzip cut short", "zstd cut short", "br", "xml"],
 )
 def test_what_is_not_what_its_headers_say_is_told_and_counted(
     bakery: Bakery, body: bytes, headers: dict[str, str], code: str

@@ -166,7 +166,9 @@ def test_more_lines_than_a_message_may_carry_are_dead_letters_behind_the_limit()
     assert decoded.received == 1000
 
 
-@pytest.mark.parametrize("payload", [b"{}\n" * 30_000, b"[" + b"{}," * 29_999 + b"{}]"])
+@pytest.mark.parametrize(
+    "payload", [b"{}\n" * 30_000, b"[" + b"{}," * 29_999 + b"{}]"], ids=["lines", "list"]
+)
 def test_a_thousand_faults_are_told_and_every_other_is_counted(payload: bytes) -> None:
     decoded = decode(payload)
     assert decoded.received == 30_000 and len(decoded.dead) == 1001
