@@ -4,8 +4,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,57 @@ from gemel.store.ledger import Ledger
 from gemel.testing import sink_checks, source_checks
 
 pytestmark = pytest.mark.kafka
+
+
+@dataclass(frozen=True)
+class Door:
+    """A second listener of the broker: TLS, and a password."""
+
+    port: int
+    ours: Authority
+    theirs: Authority
+
+    def settings(self, own: str, folder: Path) -> str:
+        """More lines for the broker's own."""
+        certificate, key = self.ours.issue("broker")
+        pair = folder / "pair.pem"
+        pair.write_text(key.read_text() + certificate.read_text())
+        told = dict(line.split("=", 1) for line in own.splitlines())
+        at = "listener.name.secure"
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        more = {
+            "listener.security.protocol.map": "SECURE:SASL_SSL",
+            "listeners": f"SECURE://127.0.0.1:{self.port}",
+            "advertised.listeners": f"SECURE://127.0.0.1:{self.port}",
+        }
+        lines = {name: f"{told[name]},{value}" for name, value in more.items()} | {
+            "sasl.enabled.mechanisms": "PLAIN",
+            f"{at}.plain.sasl.jaas.config": f'{login} user_gemel="do not tell";',
+            f"{at}.ssl.keystore.type": "PEM",
+            f"{at}.ssl.keystore.location": str(pair),
+        }
+        return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Door:
+    folder = tmp_path_factory.mktemp("door")
+    theirs = Authority(folder / "theirs", "Somebody else")
+    return Door(free_port(), Authority(folder / "ours"), theirs)
+
+
+@pytest.fixture(scope="module")
+def kafka(
+    _kafka_is_here: None, door: Door, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kafka]:
+    """One broker, as that of conftest, with a second door."""
+    folder = tmp_path_factory.mktemp("kafka")
+    made = Kafka(folder / "data")
+    settings = made.brokers[0].settings
+    own = settings.read_text()
+    settings.write_text(own + door.settings(own, folder))
+    yield made.start()
+    made.stop()
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> None:
@@ -225,46 +276,23 @@ def test_kafka_keeps_the_promises_of_a_sink(kafka: Kafka) -> None:
 
 
 def test_a_cluster_and_gemel_know_each_other_by_certificates_and_passwords(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: Kafka, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs", "Somebody else")
-    certificate, key = ours.issue("broker")
-    pair = tmp_path / "pair.pem"
-    pair.write_text(key.read_text() + certificate.read_text())
-    kafka, port = Kafka(tmp_path / "kafka"), free_port()
-    broker = kafka.brokers[0]
-    own = broker.settings.read_text()
-    for line in own.splitlines():
-        name, _, value = line.partition("=")
-        if name in ("listeners", "advertised.listeners"):
-            own += f"{name}={value},SECURE://127.0.0.1:{port}\n"
-        if name == "listener.security.protocol.map":
-            own += f"{name}={value},SECURE:SASL_SSL\n"
-    at = "listener.name.secure"
-    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    own += "sasl.enabled.mechanisms=PLAIN\n"
-    own += f'{at}.plain.sasl.jaas.config={login} user_gemel="do not tell";\n'
-    own += f"{at}.ssl.keystore.type=PEM\n{at}.ssl.keystore.location={pair}\n"
-    broker.settings.write_text(own)
-    kafka.start()
-    try:
-        writer = Writer(kafka, kafka.create("sealed"))
-        writer.send(range(10))
-        writer.wait()
-        monkeypatch.setattr(kafka, "bootstrap", f"127.0.0.1:{port}")
-        known = Login("gemel", "do not tell", Tls(str(ours.ca)))
-        with Kept(tmp_path, kafka, "sealed", login=known) as kept:
-            wait_for(lambda: sorted(kept.values()) == numbers(10))
-        for wrong in (replace(known, password="told"), replace(known, tls=Tls(str(theirs.ca)))):
-            with Kept(tmp_path, kafka, "sealed", login=wrong) as kept:
-                wait_for(lambda: kept.error)
-            assert isinstance(kept.error, Denied) and kept.error.code == "kafka.denied"
-            assert "do not tell" not in str(kept.error) + repr(kept.cluster) + repr(wrong)
-        away = Cluster(kafka.bootstrap, replace(known, password="told"), "PLAIN")
-        with pytest.raises(Denied):
-            KafkaSink(away, "sealed").send(order())
-    finally:
-        kafka.stop()
+    writer = Writer(kafka, kafka.create("sealed"))
+    writer.send(range(10))
+    writer.wait()
+    monkeypatch.setattr(kafka, "bootstrap", f"127.0.0.1:{door.port}")
+    known = Login("gemel", "do not tell", Tls(str(door.ours.ca)))
+    with Kept(tmp_path, kafka, "sealed", login=known) as kept:
+        wait_for(lambda: sorted(kept.values()) == numbers(10))
+    for wrong in (replace(known, password="told"), replace(known, tls=Tls(str(door.theirs.ca)))):
+        with Kept(tmp_path, kafka, "sealed", login=wrong) as kept:
+            wait_for(lambda: kept.error)
+        assert isinstance(kept.error, Denied) and kept.error.code == "kafka.denied"
+        assert "do not tell" not in str(kept.error) + repr(kept.cluster) + repr(wrong)
+    away = Cluster(kafka.bootstrap, replace(known, password="told"), "PLAIN")
+    with pytest.raises(Denied):
+        KafkaSink(away, "sealed").send(order())
 
 
 def test_a_plant_file_names_a_cluster_and_a_restarted_plant_goes_on(
