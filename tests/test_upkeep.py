@@ -196,6 +196,19 @@ def test_a_roll_up_answers_without_the_facts(tmp_path: Path) -> None:
     assert aggregate(lake, Wanted(), at(DAY), ["signal"]) == before  # too late for its roll-up
 
 
+def test_a_roll_up_declared_later_does_not_hide_what_an_older_one_tells(tmp_path: Path) -> None:
+    lake, ever = Lake(tmp_path), float("inf")
+    lake.append("telemetry", telemetry(*({"instant": at(k * DAY)} for k in range(10))), 1)
+    before = aggregate(lake, Wanted(), at(DAY), ["signal"])
+    for widths in ({3600.0: ever}, {3600.0: ever, float(DAY): ever}):
+        list(Upkeep(lake, Keeping(2.0 * DAY, widths)).round(at(10 * DAY)))
+    assert lake.telemetry().num_rows == 2
+    assert aggregate(lake, Wanted(), at(DAY), ["signal"]) == before
+    for by in (["signal"], ["twin", "signal"]):
+        late = aggregate(lake, Wanted(start=at(8 * DAY)), at(DAY), by)
+        assert late["count"].to_pylist() == [1, 1]
+
+
 def test_a_roll_up_has_its_own_retention(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     lake.append("telemetry", telemetry(*({"instant": at(k * DAY)} for k in range(10))), 1)

@@ -61,13 +61,13 @@ class Loop:
         self._kept_at = time.monotonic()
         self._snapshot_at = self._kept_at + KEEP_EVERY
         self._kept_tick = -1
-        self._upkeep = Upkeep(lake, plan.plant.history)
+        self.upkeep = Upkeep(lake, plan.plant.history)
         self.memory, self.tick = self._recover()
         on_commit(self.memory, self.tick, Outcome(at=self.memory.at))
 
     def run(self, stop: threading.Event, drained: threading.Event) -> None:
         """Until `stop` is set, or `drained` is and the journal is read to its end."""
-        with self._upkeep.beside(lambda: self.memory.at - int(self.plan.plant.lateness * SECOND)):
+        with self.upkeep.beside(lambda: self.memory.at - int(self.plan.plant.lateness * SECOND)):
             self._turn(stop, drained)
 
     def _turn(self, stop: threading.Event, drained: threading.Event) -> None:

@@ -109,6 +109,7 @@ def health() -> Response:
 def status(request: Request) -> Response:
     host, view = told_by(request)
     behind = host.journal.last() - int(view.status["journal_sequence"])
+    upkeep = host.loop.upkeep if host.loop else None
     return Answer(
         {
             **view.status,
@@ -121,6 +122,7 @@ def status(request: Request) -> Response:
             "failure": host.failure.as_record() if host.failure else None,
             "journal_behind": behind,
             "lake_tick": host.lake.known("estimates"),
+            "upkeep": upkeep.failure.as_record() if upkeep and upkeep.failure else None,
             "fleets": view.fleets,
             "books": view.books,
             "sources": view.sources,

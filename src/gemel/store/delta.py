@@ -35,10 +35,11 @@ from gemel.store.wanted import Part
 WRITTEN = "gemel"  # the mark of the last tick that was appended
 REPLACED = "gemel.replaced"  # counts replacements: of two at once, one is refused
 TAKEN = "gemel.taken"  # the last tick whose facts went into a roll-up or the latest values
+BEGUN = "gemel.begun"  # the first instant of a roll-up
 MADE = "gemel.made"  # instants before it are rolled up
 KEPT = "gemel.kept"  # instants before it were dropped, as the retention says
 ERASED = "gemel.erased"  # the tick of the last erasure that was carried out
-MARKS = (WRITTEN, REPLACED, TAKEN, MADE, KEPT, ERASED)
+MARKS = (WRITTEN, REPLACED, TAKEN, BEGUN, MADE, KEPT, ERASED)
 LAST_WORD, MOST = "\U0010ffff" * 4, 1e308  # no word is later, no number greater
 GROUP = 1 << 14  # rows of a row group in a sorted file: the least that a read takes in
 FILE = 1 << 19  # rows of a sorted file: by its bounds most are never opened
@@ -105,10 +106,10 @@ class Table:
 
     def vacuum(self, hours: int = WEEK) -> int:
         """Delete files that were replaced so long ago; how many. 0 hours: all that were."""
-        with self._lock, told(self.folder):
-            handle = self._open()
-            if handle is None:
+        with told(self.folder):
+            if not (self.folder / "_delta_log").is_dir():
                 return 0
+            handle = DeltaTable(str(self.folder))  # of its own: a writer does not wait for it
             gone = handle.vacuum(
                 hours, dry_run=False, enforce_retention_duration=False, full=hours >= WEEK
             )

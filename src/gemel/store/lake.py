@@ -233,8 +233,8 @@ class Lake:
         notes, kept = [], self.kept_from()
         if kept >= 0 and (start is None or start < kept):
             notes.append(
-                f"samples before {format_instant(kept)} were dropped, as the retention says; the"
-                " roll-ups of them are kept"
+                f"samples before {format_instant(kept)} were dropped, as the retention says;"
+                " roll-ups tell of them"
             )
         for one in self.erasures():
             if (twins is None or one["twin"] in twins) and (start is None or start < one["before"]):

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from gemel.clock import SECOND
 from gemel.errors import Conflict
-from gemel.store.delta import KEPT, MADE, TAKEN, WRITTEN, Look, Table, sort
+from gemel.store.delta import BEGUN, KEPT, MADE, TAKEN, WRITTEN, Look, Table, sort
 from gemel.store.lake import FACT, Lake
 from gemel.store.sql import Facts, Reader
 from gemel.store.wanted import Part, Wanted
@@ -112,7 +112,8 @@ class Tier:
         while begin < last:
             end = self._slice(facts.parts, begin, last)
             rows = self._sum(reader, facts, Wanted(start=begin, end=end, known=known))
-            marks = {TAKEN: known, MADE: end}
+            marks = {TAKEN: known, MADE: end} | ({BEGUN: begin} if made < 0 else {})
+            made = end
             self.table.append(self._ordered(rows), marks, f"made-{known:09d}", ordered=True)
             begin = end
             yield begin
@@ -210,6 +211,7 @@ class Fleet(Tier):
             new.append(reader.ask(_SUMMED.format(rolled=source), named))
             begin = end
         rows = self._ordered(pa.concat_tables(new) if new else SCHEMA.empty_table())
+        marks[BEGUN] = look.marks[BEGUN]
         self.table.append(rows, marks, f"made-{marks[TAKEN]:09d}", ordered=True)
         yield marks[MADE]
 
@@ -242,13 +244,9 @@ def aggregate(
     `rolled` False: from the facts alone.
     """
     group = ", ".join(by)
-    told, facts, tables = _raw_alone(lake, wanted)
-    for tier in tiers(lake) if rolled else []:
-        if "twin" not in by and wanted.among.get("twin") is None:
-            tier = tier.fleet
-        if every % tier.width == 0 and tier.table.mark(MADE) >= 0:
-            told, facts, tables = _joined(tier, wanted)
-            break
+    over_all = "twin" not in by and wanted.among.get("twin") is None
+    tier = _best(lake, wanted, every, over_all) if rolled else None
+    told, facts, tables = _raw_alone(lake, wanted) if tier is None else _joined(tier, wanted)
     pieces = [
         f"SELECT {group}, {_bucket(every)} AS instant, {columns} FROM {source}"
         f" GROUP BY {group}, {_bucket(every)}"
@@ -274,6 +272,19 @@ def usable(lake: Lake, wanted: Wanted) -> pa.Table:
     return lake.reader.ask(
         query, {"facts": Facts(lake.table("telemetry"), wanted, parts, few=True)}
     )
+
+
+def _best(lake: Lake, wanted: Wanted, every: int, over_all: bool) -> Tier | None:
+    """The widest roll-up that divides `every` and reaches as far back as any, or as is wanted."""
+    found = [
+        (tier.table.mark(BEGUN), tier)
+        for tier in (tier.fleet if over_all else tier for tier in tiers(lake))
+        if every % tier.width == 0 and tier.table.mark(MADE) >= 0
+    ]
+    if not found:
+        return None
+    enough = max(min(begun for begun, _ in found), wanted.start or 0)
+    return next(tier for begun, tier in found if begun <= enough)
 
 
 _Told = tuple[list[tuple[str, str]], dict[str, Facts], dict[str, pa.Table]]

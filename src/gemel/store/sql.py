@@ -4,6 +4,7 @@ Owns    the connection, and which files stand behind each name in a query.
 Never   writes, or puts a value into the text of a query.
 """
 
+import tempfile
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -91,9 +92,10 @@ class Reader:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if not self._base:
-                base = duckdb.connect()
-                base.execute("SET parquet_metadata_cache = true")
+                how: dict[str, str | bool | int | float | list[str]] = {
+                    "temp_directory": tempfile.gettempdir()
+                }
                 if self._threads is not None:
-                    base.execute(f"SET threads = {int(self._threads)}")
-                self._base.append(base)
+                    how["threads"] = self._threads
+                self._base.append(duckdb.connect(config=how))
             return self._base[0].cursor()

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gemel.clock import SECOND
-from gemel.errors import GemelError
+from gemel.errors import GemelError, Unavailable
 from gemel.graph.plantfile import Keeping
 from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, cut, read, sort
 from gemel.store.lake import FACT, NEWEST, SCHEMAS, Lake
@@ -81,6 +81,13 @@ class Upkeep:
                 self.failure = None
             except GemelError as error:
                 self.failure = error  # the lake is derived: the plant goes on, and this is told
+            except (pa.ArrowException, MemoryError) as error:
+                self.failure = Unavailable(
+                    "lake.upkeep",
+                    f"history could not be kept up: {type(error).__name__} {error}",
+                    where=str(self.lake.folder),
+                    mend="see that there is memory; the next round tries again",
+                )
 
     def round(self, closed: int) -> Iterator[str]:
         """Everything that is due, a step at a time; says what it did."""
