@@ -86,7 +86,7 @@ def test_records_and_positions_survive_a_kill(kafka: Kafka) -> None:
 
     kafka.brokers[0].kill()
     kafka.brokers[0].start()
-    kafka.wait()
+    kafka.wait_in_sync("kept")
 
     assert stored(kafka, "kept") == list(range(5_000))
     (after,) = consumer(kafka, "kept").committed([position], timeout=30)

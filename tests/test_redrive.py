@@ -19,6 +19,12 @@ name = "line"
 lateness = "60s"
 [interface.Oven]
 telemetry = {{ temperature = {{ unit = "degC", range = [-50, 400] }} }}
+[[source]]
+name = "hall"
+kind = "http"
+[[source]]
+name = "yard"
+kind = "http"
 {twins}
 """
 TWIN = '[[twin]]\nid = "{}"\ninterface = "Oven"\n'
