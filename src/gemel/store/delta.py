@@ -204,6 +204,23 @@ def sort(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     return rows.take(pa.array(order))
 
 
+def apart(rows: pa.Table) -> list[pa.Table]:
+    """Sorted telemetry in two: facts that stand alone, and all of each instant that has several.
+
+    So what was corrected stands beside its correction, and need not be looked for in the rest.
+    """
+    same = np.ones(max(len(rows) - 1, 0), np.bool_)
+    for name in ("signal", "twin"):
+        code = rows[name].combine_chunks().indices.to_numpy()
+        same &= code[1:] == code[:-1]
+    instant = rows["instant"].to_numpy()
+    same &= instant[1:] == instant[:-1]
+    several = pc.not_equal(rows["fate"], "stored").to_numpy(zero_copy_only=False)
+    several[1:] |= same
+    several[:-1] |= same
+    return [rows.filter(pa.array(~several)), rows.filter(pa.array(several))]
+
+
 def cut(rows: pa.Table, key: str) -> list[pa.Table]:
     """Sorted rows as files: none much larger than FILE, and no large word of `key` beside others.
 

@@ -45,7 +45,10 @@ _COUNTS = f"""(
     SELECT twin, signal, instant, value, quality, tick
         FROM {{facts}} ANTI JOIN amends USING ({_KEY}) WHERE fate = 'stored'
     UNION ALL SELECT twin, signal, instant, value, quality, tick FROM amends)"""
-_STORED = "(SELECT * FROM {facts} WHERE fate = 'stored')"  # where no file has an amendment
+# Amended facts that do not stand in the same files.
+_ELSEWHERE = f"""
+    SELECT twin, signal, instant FROM (SELECT * FROM facts WHERE fate <> 'stored')
+    ANTI JOIN (SELECT {_KEY} FROM facts WHERE fate = 'stored') USING ({_KEY})"""
 _MADE = """
     SELECT twin, signal, {bucket} AS instant, count(*) FILTER (quality < 2) AS count,
         max(tick) AS tick, min(value) FILTER (quality < 2) AS min,
@@ -138,17 +141,17 @@ class Tier:
     def _sum(
         self, reader: Reader, facts: Look, wanted: Wanted, touched: pa.Table | None = None
     ) -> pa.Table:
-        table = self.lake.table("telemetry")
-        parts = [part for part in facts.parts if wanted.reaches(part)]
-        source, tables = "facts", {}
-        if touched is not None:
-            tables["touched"] = touched
-            source = (
-                "(SELECT f.* FROM facts AS f SEMI JOIN touched AS t ON f.twin = t.twin AND"
+        table, tables = self.lake.table("telemetry"), {}
+        if touched is None:
+            counts, named = _counted(reader, table, wanted, facts.parts, "facts")
+        else:
+            named, tables["touched"] = {"facts": Facts(table, wanted, facts.parts)}, touched
+            counts = _COUNTS.format(
+                facts="(SELECT f.* FROM facts AS f SEMI JOIN touched AS t ON f.twin = t.twin AND"
                 f" f.signal = t.signal AND {_bucket(self.width, 'f.instant')} = t.instant)"
             )
-        query = _MADE.format(bucket=_bucket(self.width), counts=_counting(source, parts))
-        return reader.ask(query, {"facts": Facts(table, wanted, parts)}, tables=tables)
+        query = _MADE.format(bucket=_bucket(self.width), counts=counts)
+        return reader.ask(query, named, tables=tables)
 
     def _ordered(self, rows: pa.Table) -> pa.Table:
         number = pa.array(np.arange(len(rows), dtype=np.int32))
@@ -264,14 +267,11 @@ def aggregate(
 def usable(lake: Lake, wanted: Wanted) -> pa.Table:
     """twin, signal, instant, value of the wanted facts that are not bad, in that order."""
     table = lake.table("telemetry")
-    parts = [part for part in table.look().parts if wanted.reaches(part)]
     query = (
-        f"SELECT twin, signal, instant, value FROM {_counting('facts', parts)}"
+        f"SELECT twin, signal, instant, value FROM {_COUNTS.format(facts='facts')}"
         " WHERE quality < 2 ORDER BY twin, signal, instant"
     )
-    return lake.reader.ask(
-        query, {"facts": Facts(lake.table("telemetry"), wanted, parts, few=True)}
-    )
+    return lake.reader.ask(query, {"facts": Facts(table, wanted, few=True)})
 
 
 def _best(lake: Lake, wanted: Wanted, every: int, over_all: bool) -> Tier | None:
@@ -294,9 +294,8 @@ _OF_ROLLED = "sum(count) AS count, min(min) AS min, max(max) AS max, sum(mean * 
 
 def _raw_alone(lake: Lake, wanted: Wanted) -> _Told:
     table = lake.table("telemetry")
-    parts = [part for part in table.look().parts if wanted.reaches(part)]
-    source = f"(SELECT * FROM {_counting('facts', parts)} WHERE quality < 2)"
-    return [(source, _OF_FACTS)], {"facts": Facts(table, wanted, parts)}, {}
+    counts, named = _counted(lake.reader, table, wanted, table.look().parts, "facts")
+    return [(f"(SELECT * FROM {counts} WHERE quality < 2)", _OF_FACTS)], named, {}
 
 
 def _joined(tier: Tier, wanted: Wanted) -> _Told:
@@ -319,11 +318,14 @@ def _joined(tier: Tier, wanted: Wanted) -> _Told:
         low, high = int(instants.min()), int(instants.max()) + tier.width
         spans["instead"] = replace(wanted, start=low, end=high)
     for name, span in spans.items():
-        parts = [part for part in facts.parts if span.reaches(part)]
-        named[name] = Facts(table, span, parts)
-        only = f"SEMI JOIN doubtful AS d ON {_bucket(tier.width, 'f.instant')} = d.instant"
-        of = f"(SELECT f.* FROM {name} AS f {only if name == 'instead' else ''})"
-        told.append((f"(SELECT * FROM {_counting(of, parts)} WHERE quality < 2)", _OF_FACTS))
+        if name == "instead":
+            named[name] = Facts(table, span, facts.parts)
+            only = f"SEMI JOIN doubtful AS d ON {_bucket(tier.width, 'f.instant')} = d.instant"
+            counts = _COUNTS.format(facts=f"(SELECT f.* FROM {name} AS f {only})")
+        else:
+            counts, more = _counted(tier.lake.reader, table, span, facts.parts, name)
+            named |= more
+        told.append((f"(SELECT * FROM {counts} WHERE quality < 2)", _OF_FACTS))
     return told, named, {"doubtful": doubtful}
 
 
@@ -364,6 +366,33 @@ def _bucket(width: int, column: str = "instant") -> str:
     return f"({column} - {column} % {int(width)})"
 
 
-def _counting(source: str, parts: Sequence[Part]) -> str:
-    plain = all(part.low["fate"] == part.high["fate"] == "stored" for part in parts)
-    return (_STORED if plain else _COUNTS).format(facts=source)
+def _counted(
+    reader: Reader, table: Table, wanted: Wanted, parts: Sequence[Part], name: str
+) -> tuple[str, dict[str, Facts]]:
+    """What counts of the wanted facts in some files: what stands for it in a query, and the files.
+
+    Only files that hold amendments, or that one of another file may reach, are searched for them.
+    """
+    parts = [part for part in parts if wanted.reaches(part)]
+    plain = [part for part in parts if part.low["fate"] == part.high["fate"] == "stored"]
+    amended = [part for part in parts if part not in plain]
+    if amended:
+        far = reader.ask(_ELSEWHERE, {"facts": Facts(table, wanted, amended)})
+        amended += [part for part in plain if _may_hold(part, far)]
+        plain = [part for part in plain if part not in amended]
+    named = {name: Facts(table, wanted, plain)}
+    if not amended:
+        return name, named
+    named[f"{name}_amended"] = Facts(table, wanted, amended)
+    columns = "twin, signal, instant, value, quality, tick"
+    both = f"SELECT {columns} FROM {name} UNION ALL SELECT {columns} FROM"
+    return f"({both} {_COUNTS.format(facts=f'{name}_amended')})", named
+
+
+def _may_hold(part: Part, facts: pa.Table) -> bool:
+    """Whether one of the facts lies within the bounds of a file."""
+    inside = [
+        (pc.field(name) >= part.low[name]) & (pc.field(name) <= part.high[name])
+        for name in ("twin", "signal", "instant")
+    ]
+    return bool(len(facts.filter(inside[0] & inside[1] & inside[2])))

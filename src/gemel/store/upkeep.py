@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from gemel.clock import SECOND
 from gemel.errors import GemelError, Unavailable
 from gemel.graph.plantfile import Keeping
-from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, cut, read, sort
+from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, apart, cut, read, sort
 from gemel.store.lake import FACT, NEWEST, SCHEMAS, Lake
 from gemel.store.rollups import KEYS, Tier, is_amended, tiers
 from gemel.store.sql import Facts, Reader
@@ -127,7 +127,9 @@ class Upkeep:
                 rows = sort(read(table.folder, group, keys_of(table)), keys)
                 last = max(part.high["tick"] for part in group)
                 name = f"{'amend-' if amended else ''}sorted-{last:09d}"
-                table.replace(group, cut(rows, keys[0]), {}, name)
+                pieces = apart(rows) if table is self.lake.table("telemetry") else [rows]
+                files = [file for piece in pieces if len(piece) for file in cut(piece, keys[0])]
+                table.replace(group, files, {}, name)
                 yield f"joined {len(group)} files, {len(rows)} rows"
 
     # ---- newest values --------------------------------------------------------------------------
