@@ -25,6 +25,15 @@ def there(values: Any) -> Any:
     return np.abs(values) < LIMIT
 
 
+def whole(values: NDArray[Any]) -> bool:
+    """Whether there is a number everywhere; quicker than to ask where.
+
+    >>> whole(np.array([1.0, 2.0])), whole(np.array([1.0, np.nan])), whole(np.zeros(0))
+    (True, False, True)
+    """
+    return not values.size or bool(values.min() > -LIMIT and values.max() < LIMIT)
+
+
 def number(name: str, value: Any) -> float:
     """One number, NaN for None. Raises Invalid `fleet.number`."""
     try:

@@ -15,7 +15,7 @@ from gemel.kernels import estimate, filters, pace
 from gemel.kernels.base import Kernel
 from gemel.kernels.belief import Track
 from gemel.kernels.emit import LANES, TILE
-from gemel.kernels.given import there
+from gemel.kernels.given import there, whole
 from gemel.kernels.native import Native, shared
 from gemel.kernels.program import once
 from gemel.kernels.roster import Roster
@@ -131,8 +131,8 @@ class Motion:
         if roster.moved.rows is not None or not len(roster):
             return False
         inputs = roster.kernel.layout.inputs
-        whole = all(name in history and there(history[name]).all() for name in inputs)
-        return whole and self._substeps(np.array([steps[0] / SECOND]), 0, slice(0, 1)) == 1.0
+        told = all(name in history and whole(history[name]) for name in inputs)
+        return told and self._substeps(np.array([steps[0] / SECOND]), 0, slice(0, 1)) == 1.0
 
     def along(
         self, instants: NDArray[np.int64], history: Mapping[str, NDArray[Any]], kept: Track | None
@@ -175,10 +175,11 @@ class Motion:
             elif part in ("u", "y", "seen"):
                 given = history[signal][block] if signal in history else np.full(steps, np.nan)
                 given = given if given.ndim == 2 else given[:, None]
-                given = there(given) if part == "seen" else given
-                if part == "seen" and given.all():
+                if part == "seen" and whole(given):
                     columns[name] = shared(True, dtype)
-                elif given.dtype == dtype and given.shape[1] == lanes and given.flags.c_contiguous:
+                    continue
+                given = there(given) if part == "seen" else given
+                if given.dtype == dtype and given.shape[1] == lanes and given.flags.c_contiguous:
                     columns[name] = given
                 else:
                     if name not in room:
