@@ -29,7 +29,7 @@ from confluent_kafka import Producer
 from tests.kafka_servers import Kafka, free_port
 
 from benchmarks.runner import ROOT, figure
-from benchmarks.telemetry import BEGIN, EVERY, UNITS, USUAL, plant
+from benchmarks.telemetry import BEGIN, EVERY, NOISE, UNITS, plant, sound
 from gemel.clock import ManualClock, format_instant
 from gemel.connect.kafka import Cluster, KafkaSource
 from gemel.connect.mqtt import Address, MqttSource
@@ -202,12 +202,11 @@ class _Load:
 
 def _messages() -> Iterator[bytes]:
     """PUBLISH packets of QoS 1: every twin's values of one instant, then of the next."""
-    rng, number = np.random.default_rng(0), 0
+    rng, clean, number = np.random.default_rng(0), sound(READINGS), 0
     for k in range(1, READINGS + 1):
         time_of = format_instant(BEGIN + k * EVERY)
-        for twin, row in enumerate(
-            (USUAL + rng.normal(0.0, 0.01, (MACHINES, len(USUAL)))).tolist()
-        ):
+        drawn = rng.standard_normal((MACHINES, len(NOISE)))
+        for twin, row in enumerate((clean[k - 1] + NOISE * drawn).tolist()):
             values = ", ".join(f'"{n}": {v:.4f}' for n, v in zip(UNITS, row, strict=True))
             topic = f"hall/m{twin:06d}/telemetry".encode()
             payload = f'{{"time": "{time_of}", "values": {{{values}}}}}'.encode()
@@ -222,7 +221,7 @@ def _length(size: int) -> bytes:
 
 def _frames() -> Iterator[bytes]:
     """Long Arrow streams of SAMPLES rows: some twins' values of one instant."""
-    rng, each = np.random.default_rng(0), SAMPLES // len(UNITS)
+    rng, clean, each = np.random.default_rng(0), sound(FRAMES), SAMPLES // len(UNITS)
     signals = pa.DictionaryArray.from_arrays(
         pa.array(np.tile(np.arange(len(UNITS), dtype=np.int32), each)), pa.array(list(UNITS))
     )
@@ -230,7 +229,7 @@ def _frames() -> Iterator[bytes]:
     for k in range(1, FRAMES + 1):
         for first in range(0, TWINS, each):
             names = pa.array([f"m{twin:06d}" for twin in range(first, first + each)])
-            values = USUAL + rng.normal(0.0, 0.01, (each, len(USUAL)))
+            values = clean[k - 1] + NOISE * rng.standard_normal((each, len(NOISE)))
             record = pa.record_batch(
                 {
                     "twin": pa.DictionaryArray.from_arrays(place, names),

@@ -5,6 +5,7 @@ Never   counts the making of the bytes: they are there before the clock starts.
 """
 
 import io
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import peers
+from benchmarks.peers import physics
 from benchmarks.runner import ROOT, figure
 from gemel.clock import SECOND, ManualClock
 from gemel.connect.decode import decode_telemetry
@@ -29,7 +31,7 @@ from gemel.store.snapshots import Snapshots
 
 TWINS, FRAMES, WARM = 100_000, 40, 4
 UNITS = {"speed": "1", "load": "1", "oil_temperature": "degC", "vibration": "mm/s"}
-USUAL = np.array([1.0, 1.0, 51.0, 2.1])
+NOISE = np.array([0.0, 0.0, *physics.SENSOR_NOISE])
 BEGIN, EVERY = 1_000_000_000 * SECOND, 10 * SECOND
 
 
@@ -53,14 +55,23 @@ def plant(twins: int) -> Plan:
     return compile_plan(read_plant(raw, "bench"), Path())
 
 
+def sound(count: int) -> Any:
+    """What a sound machine at nominal speed and load is read as, without noise: (count, 4)."""
+    x, u, rows = physics.START, (1.0, 1.0), []
+    for _ in range(count):
+        x = physics.step(math.exp, x, u, physics.TYPICAL, physics.TICK)
+        rows.append([*u, *physics.readings(x, u, physics.TYPICAL)])
+    return np.array(rows)
+
+
 def frames(twins: int, count: int) -> list[bytes]:
     """Wide Arrow streams, a row a twin and a column a signal, one instant each."""
-    rng = np.random.default_rng(0)
+    rng, clean = np.random.default_rng(0), sound(count)
     names = pa.array([f"m{k:06d}" for k in range(twins)])
     code = pa.array(np.arange(twins, dtype=np.int32))
     told = []
     for k in range(1, count + 1):
-        values = USUAL + rng.normal(0.0, 0.01, (twins, len(USUAL)))
+        values = clean[k - 1] + NOISE * rng.standard_normal((twins, len(NOISE)))
         columns = {"twin": pa.DictionaryArray.from_arrays(code, names)}
         columns["instant"] = pa.array(np.full(twins, BEGIN + k * EVERY))
         columns |= {name: pa.array(values[:, n].copy()) for n, name in enumerate(UNITS)}
