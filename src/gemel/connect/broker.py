@@ -28,7 +28,7 @@ from amqtt.plugins.base import BaseAuthPlugin
 from gemel.errors import Invalid, Unavailable
 
 _log = logging.getLogger("gemel.mqtt")
-PATIENCE = 20.0  # s for connections to close
+PATIENCE = 5.0  # s for connections to close
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -121,11 +121,22 @@ class EmbeddedBroker:
         assert self._loop is not None
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+        self._loop.run_until_complete(self._cut())
         pending = asyncio.all_tasks(self._loop)
         for task in pending:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
         self._loop.close()
+
+    async def _cut(self) -> None:
+        """Close what amqtt has left open: now and then its shutdown waits for a client for ever."""
+        for server in self._broker._servers.values() if self._broker is not None else ():
+            if server.instance is not None:
+                server.instance.close()
+        # Of the loop, which alone knows every connection.
+        for transport in list(getattr(self._loop, "_transports", {}).values()):
+            transport.abort()
+        await asyncio.sleep(0.0)  # they close in the next turn
 
     def _end(self) -> None:
         if self._loop is not None and self._thread is not None:
