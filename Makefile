@@ -47,7 +47,7 @@ fix: setup  ## format the code and mend what ruff can mend
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format .
 
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --custom-compile-command 'make lock'
+  --custom-compile-command 'make lock'
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 
 lock:  ## write the lock files anew from pyproject.toml (UPGRADE=--upgrade takes newer versions)
