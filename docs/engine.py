@@ -8,7 +8,6 @@ the times are measured as the picture is made.
 """
 
 import importlib
-import io
 import pkgutil
 import sys
 import time
@@ -17,20 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from PIL import Image
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "img"
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from benchmarks.peers.triad import BYTES, Triad  # noqa: E402  (the root is not a package)
 from benchmarks.reference import ReferenceBearing  # noqa: E402
 from benchmarks.runner import machine  # noqa: E402
+from drawing import FAINT, INK, MUTED, SLATE, STEEL, TWIN, png, style  # noqa: E402
 
 from gemel import Kernel, parameter, sensor, signal, state  # noqa: E402
 from gemel.kernels import filters, library  # noqa: E402
@@ -43,8 +41,6 @@ from gemel.kernels.native import Native, shared  # noqa: E402
 from gemel.testing.answers import believed  # noqa: E402
 from gemel.testing.samples import COUNT, draw  # noqa: E402
 
-INK, MUTED, FAINT, TWIN = "#1f2933", "#7b8794", "#cbd2d9", "#c2410c"
-STEEL, SLATE, PAPER = "#2f6690", "#94a3b8", "#f5f7fa"
 SIGNS = {"add": "+", "sub": "−", "mul": "×", "neg": "−"}
 
 
@@ -469,19 +465,8 @@ def memory() -> Figure:
 PICTURES = {"folding": folding, "loops": loops, "memory": memory}
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a small PNG of 64 colours."""
-    page, out = io.BytesIO(), io.BytesIO()
-    figure.savefig(page, dpi=140)
-    whole = Image.open(page).convert("RGB")
-    whole.quantize(64, method=Image.Quantize.MEDIANCUT).save(out, "PNG", optimize=True)
-    return out.getvalue()
-
-
 def main() -> None:
-    matplotlib.rcParams |= {
-        "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "axes.labelcolor": INK,
-    }  # fmt: skip
+    style()
     wanted = sys.argv[1:]
     for name, picture in PICTURES.items():
         if not wanted or any(word in name for word in wanted):

@@ -8,7 +8,6 @@ physics, its right half the twin: what the filter learns of one asset from noisy
 """
 
 import inspect
-import io
 import json
 import re
 import sys
@@ -17,13 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from PIL import Image
 
 from gemel.clock import SECOND, parse_instant
 from gemel.flow.accuracy import EVERY, read_turbines
@@ -50,10 +47,12 @@ from gemel.kernels.library.rotor_bearing import RotorBearing
 from gemel.records import Estimate
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from drawing import FAINT, INK, MUTED, SLATE, STEEL, TWIN, png, style  # noqa: E402
+
 PAGE, IMAGES, WIND = HERE / "gallery.md", HERE / "img", HERE.parent / "examples" / "wind"
 
-INK, MUTED, FAINT, TWIN = "#1f2933", "#7b8794", "#cbd2d9", "#c2410c"
-STEEL, SLATE = "#2f6690", "#94a3b8"
 DAY, NINETY = 86_400.0, 1.645  # s; standard deviations either side of 90 %
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -195,15 +194,6 @@ def learned(axes: Axes, time: Floats, track: Track, state: str, truth: str = "tr
     )
     axes.plot(time, mean, color=TWIN, lw=1.6, label="learned by the twin")
     axes.plot(time, track.truth[state], color=INK, lw=1.3, ls=(0, (4, 2)), label=truth)
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a small PNG of 64 colours."""
-    page, out = io.BytesIO(), io.BytesIO()
-    figure.savefig(page, dpi=140)
-    whole = Image.open(page).convert("RGB")
-    whole.quantize(64, method=Image.Quantize.MEDIANCUT).save(out, "PNG", optimize=True)
-    return out.getvalue()
 
 
 # --- bearings on real turbines -------------------------------------------------------------------
@@ -792,9 +782,7 @@ def _words(text: str) -> str:
 
 
 def main() -> None:
-    matplotlib.rcParams |= {
-        "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "axes.labelcolor": INK,
-    }  # fmt: skip
+    style()
     wanted = sys.argv[1:]
     IMAGES.mkdir(exist_ok=True)
     for stem, (_, _, draw) in GALLERY.items():

@@ -12,22 +12,14 @@ Never   knows a format.
 import json
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
 from gemel.connect.decoded import NAME, Decoded
 from gemel.errors import Invalid, catalogue
 from gemel.records import Batch, Entry
-
-SHOWN = 3  # faults told of one message
-
-
-class Fault(NamedTuple):
-    """What is not as promised, and how to mend it."""
-
-    what: str
-    mend: str
+from gemel.testing.promises import IN_ORDER, Fault, told
 
 
 def decoder_checks(decode: Callable[[bytes], Decoded], good: bytes) -> None:
@@ -50,12 +42,8 @@ def decoder_checks(decode: Callable[[bytes], Decoded], good: bytes) -> None:
         fault = Fault("`good` is read otherwise after them", "let one message not touch the next")
         broken["it is the same after them"] = [fault]
     if broken:
-        raise Invalid(
-            "testing.decoder",
-            "\n".join(_lines(broken)),
-            where=f"decoder {getattr(decode, '__qualname__', decode)}",
-            mend="take them in this order, and check again",
-        )
+        where = f"decoder {getattr(decode, '__qualname__', decode)}"
+        raise Invalid("testing.decoder", told(broken), where=where, mend=IN_ORDER)
 
 
 def rows(batch: Batch) -> list[tuple[Any, ...]]:
@@ -92,15 +80,6 @@ def _letter(letter: Entry) -> Iterator[Fault]:
         json.dumps(body).encode()
     except (TypeError, ValueError) as error:
         yield Fault(f"a letter cannot be kept: {error}", "make it plain JSON")
-
-
-def _lines(broken: dict[str, list[Fault]]) -> Iterator[str]:
-    yield f"it breaks {'a promise' if len(broken) == 1 else f'{len(broken)} promises'}"
-    for promise, faults in broken.items():
-        yield f"  {promise}"
-        for what, mend in faults[:SHOWN]:
-            yield f"    - {what}"
-            yield f"      mend: {mend}"
 
 
 def hostile() -> dict[str, bytes]:

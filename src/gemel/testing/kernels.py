@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,9 @@ from gemel.testing.answers import (
     tick,
     traced,
 )
+from gemel.testing.promises import IN_ORDER, Fault, told
 from gemel.testing.samples import COUNT, Ranges, Samples, draw
 
-SHOWN = 3  # faults told of one promise
 TIGHT = 1e-9  # float64 against float64, relative
 SHARE = 0.01  # of a start_std, of a sensor's noise or of a whole margin: nobody would notice
 RUN = 2000  # steps that float32 is followed for
@@ -53,14 +53,6 @@ NEAR = 1e-3  # of a start_std: how far a difference reaches
 ONE = 5  # the asset that something is done to
 ALONE = "write it for one asset, number by number: no sum, mean or max over an array"
 OURS = "this is a fault of Gemel's own: please report it"
-
-
-class Fault(NamedTuple):
-    """What is not as promised, and how to mend it."""
-
-    what: str
-    mend: str
-
 
 Check = Callable[[Samples], Iterator[Fault]]
 
@@ -102,12 +94,8 @@ def kernel_checks(kernel: type[Kernel], *, ranges: Ranges | None = None, seed: i
             if others_rest_on_it:
                 break
     if broken:
-        raise Invalid(
-            "testing.kernel",
-            "\n".join(_lines(broken)),
-            where=f"kernel {kernel.__name__}",
-            mend="take them in this order, and check again",
-        )
+        where = f"kernel {kernel.__name__}"
+        raise Invalid("testing.kernel", told(broken), where=where, mend=IN_ORDER)
 
 
 def _try(check: Check, samples: Samples) -> list[Fault]:
@@ -121,17 +109,6 @@ def _try(check: Check, samples: Samples) -> list[Fault]:
     except Exception as error:  # the author's own code is run: it may raise anything
         found.append(Fault(_told(error, samples.kernel), FORMS))
     return found
-
-
-def _lines(broken: dict[str, list[Fault]]) -> Iterator[str]:
-    yield f"it breaks {'a promise' if len(broken) == 1 else f'{len(broken)} promises'}"
-    for promise, faults in broken.items():
-        yield f"  {promise}"
-        for what, mend in faults[:SHOWN]:
-            yield f"    - {what}"
-            yield f"      mend: {mend}"
-        if len(faults) > SHOWN:
-            yield f"    - and {len(faults) - SHOWN} more"
 
 
 def _told(error: Exception, kernel: type[Kernel]) -> str:

@@ -22,6 +22,7 @@ from gemel.connect.base import Deliver, Sink, Source
 from gemel.errors import GemelError, Invalid, Unavailable
 from gemel.records import Entry, Invocation
 from gemel.store.journal import Journal
+from gemel.testing.promises import IN_ORDER
 
 ROUND = 20  # samples put outside at a time
 SETTLE = 0.3  # s in which what should not come would come
@@ -70,7 +71,7 @@ def source_checks(
             "testing.source",
             "\n  ".join(["it breaks a promise", *faults]),
             where=f"source {trial.name}",
-            mend="take them in this order, and check again",
+            mend=IN_ORDER,
         )
 
 
@@ -280,7 +281,7 @@ def sink_checks(
         raise Invalid(
             "testing.sink",
             "\n  ".join(["it breaks a promise", *faults]),
-            mend="take them in this order, and check again",
+            mend=IN_ORDER,
         )
 
 
