@@ -50,6 +50,10 @@ class Derived:
                 self._rows[table] = []
         self.waiting = 0
 
+    def fresh(self, table: str) -> list[pa.Table]:
+        """What the lake may not have yet; any thread may ask."""
+        return list(self._rows[table])
+
     def _add(self, table: str, tick: int, parts: list[pa.Table]) -> None:
         if tick > self._known[table]:
             self._rows[table] += [part for part in parts if part.num_rows]

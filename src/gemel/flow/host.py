@@ -8,12 +8,13 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from gemel.clock import SECOND, Clock, ManualClock, PacedClock, WallClock
 from gemel.connect.base import Source, dead_letter
@@ -38,6 +39,8 @@ from gemel.flow.outcome import Outcome
 from gemel.flow.receive import command_of
 from gemel.flow.runs import Runs
 from gemel.flow.sources import Connectors, connect, inlets
+from gemel.flow.speaking import Speaking, speaking
+from gemel.flow.versions import entry
 from gemel.flow.view import View, look
 from gemel.flow.why import why
 from gemel.intake.quality import CODES, admit
@@ -213,9 +216,7 @@ class Host:
 
     def view(self) -> View:
         """The latest picture: taken when it is asked for, between two ticks."""
-        loop = self.loop
-        if loop is None:
-            raise Unavailable("host.not_ready", "it has not started", mend="wait a moment")
+        loop = self._turning()
         with self._looking:
             began = time.monotonic()
             if self._view is None or (
@@ -228,12 +229,25 @@ class Host:
                 self._look_at = done + max(LOOK_EVERY, (done - began) / LOOK_SHARE)
             return self._view
 
+    def _turning(self) -> Loop:
+        if self.loop is None:
+            raise Unavailable("host.not_ready", "it has not started", mend="wait a moment")
+        return self.loop
+
     def submit(self, kind: str, body: dict[str, Any], source: str = "person") -> int:
         """Journal one entry and wait for the tick that takes it in; its sequence."""
         entry = Entry(kind, source, self.clock.now(), body=body)
         sequence = self.journal.append([entry])[0]
         self._await(sequence)
         return sequence
+
+    def submit_all(
+        self, kind: str, bodies: Sequence[dict[str, Any]], source: str = "person"
+    ) -> None:
+        """Journal several entries at once and wait for the tick that takes in the last."""
+        now = self.clock.now()
+        told = self.journal.append([Entry(kind, source, now, body=body) for body in bodies])
+        self._await(max(told))
 
     def _await(self, sequence: int) -> None:
         with self._applied:
@@ -443,6 +457,35 @@ class Host:
         self.ledger.audit(by, "erasure", body, self.clock.now())
         sequence = self.submit("event", {**body, "name": "erasure"})
         return {**body, "journal": sequence}
+
+    def speaking(self, binding: str) -> Speaking:
+        """Which parameters speak for the rows of one fleet, now."""
+        loop = self._turning()
+        with loop.still:
+            return speaking(loop.memory, loop.tick, binding)
+
+    def events(self, name: str, known: int | None = None) -> pa.Table:
+        """Events of one name, up to now, or as known at a tick."""
+        return self._turning().events(name, known)
+
+    def promote(
+        self, binding: str, twin: str, action: str, version: str | None, *, by: str, why: str
+    ) -> dict[str, Any]:
+        """Let a proved challenger speak for an asset, or (action "roll_back") what spoke before."""
+        body = entry(self, binding, twin, action, version, by, why)
+        names = ("binding", "twin", "version", "over", "why")
+        told = {name: body[name] for name in names}
+        self.ledger.audit(by, action.replace("_", " "), told, self.clock.now())
+        sequence = self.submit("promotion", body)
+        now = self.speaking(binding).versions[self.plan.fleets[binding].row[twin]]
+        if now != body["version"]:
+            raise Conflict(
+                "promotion.outdated",
+                f"{now} has begun to speak meanwhile",
+                where=f"twin {twin}",
+                mend="look at what speaks now, and ask again if it still shall change",
+            )
+        return {**told, "action": action, "by": by, "journal": sequence}
 
     def start_run(
         self, definition: str, options: dict[str, Any], *, started_by: str

@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from gemel.clock import SECOND, Clock
 from gemel.connect.base import Sink
 from gemel.errors import Conflict, GemelError, Unavailable
@@ -55,7 +58,7 @@ class Loop:
         self.plan, self.journal, self.ledger, self.clock = plan, journal, ledger, clock
         self.sinks, self._on_commit = sinks, on_commit
         reach = max(plan.rules.lateness, plan.rules.rerun)
-        self._snapshots, self._derived = snapshots, Derived(lake, reach)
+        self._lake, self._snapshots, self._derived = lake, snapshots, Derived(lake, reach)
         self.still = threading.Lock()  # held while the memory moves: who wants to look takes it
         self.epoch = ledger.claim()
         self._kept_at = time.monotonic()
@@ -104,6 +107,17 @@ class Loop:
         elif now - self._kept_at > KEEP_EVERY or self._derived.waiting > KEEP_ROWS:
             self._tell_lake()
         return True
+
+    def events(self, name: str, known: int | None = None) -> pa.Table:
+        """Events of one name, those of the last seconds too, which the lake does not have yet."""
+        fresh = self._derived.fresh("events")  # first: what is written meanwhile is then in both
+        kept = self._lake.known("events")
+        rows = self._lake.events(name, as_known_at=kept if known is None else min(kept, known))
+        wanted = (pc.field("name") == name) & (pc.field("tick") > kept)
+        if known is not None:
+            wanted &= pc.field("tick") <= known
+        newer = [part.select(rows.column_names).filter(wanted) for part in fresh]
+        return pa.concat_tables([rows, *newer], promote_options="permissive")
 
     def keep(self) -> None:
         """Write what is derived: lake first, then the snapshot that lets its rows be forgotten."""

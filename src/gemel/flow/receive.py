@@ -226,10 +226,12 @@ def _doubt(states: dict[str, Any], held: FleetMemory, row: int) -> None:
 
 
 def _promotion(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
-    """New parameters speak for one asset from here on."""
+    """Other parameters speak for one asset from here on; not if others than `over` speak now."""
     body = entry.body
     fleet, held = plan.fleets[body["binding"]], memory.fleets[body["binding"]]
     row = fleet.row[body["twin"]]
+    if body.get("over", held.versions[row]) != held.versions[row]:
+        return  # who asked meant another state of things: the first move stands
     for k, name in enumerate(fleet.kernel.layout.parameters):
         held.p[row, k] = body["parameters"].get(name, held.p[row, k])
     held.p_cov[row] = body["cov"]

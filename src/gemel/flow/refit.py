@@ -10,6 +10,7 @@ time constants) · approve: "person" (default) or "rule".
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gemel.errors import Invalid, NotFound
 from gemel.flow.desk import WAITING, Desk, Record, Step
 from gemel.flow.fleet import Fleet, gold_set, load_kernel
 from gemel.flow.history import histories
+from gemel.flow.versions import learnt_version, promotion
 from gemel.insight.lifecycle import History, prove, verdict, windows
 from gemel.kernels import gold
 from gemel.kernels.fit import Fit, Windows, fit
@@ -84,27 +86,27 @@ def judge(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
     recent = histories(
         desk.plan, fleet, desk.lake, done["learn"]["cut"], done["learn"]["end"], told["every"]
     )
-    view = {twin["id"]: twin for twin in desk.view().twins}
+    now = desk.speaking(fleet.binding.name)
     proofs: dict[str, Record] = {}
     for twin, challenger in done["learn"]["learnt"].items():
         held = _windows(recent[fleet.row[twin]], told)
         if not held.mask.any():
             continue
-        speaking = view[twin]["fleets"][fleet.binding.name]["parameters"]
-        incumbent = np.array([p["value"] for p in speaking.values()])
-        values = np.array(list(challenger["parameters"].values()))
-        proof = prove(fleet.kernel, incumbent, values, held, spread=challenger["rmse"])
+        row, values = fleet.row[twin], np.array(list(challenger["parameters"].values()))
+        proof = prove(fleet.kernel, now.values[row], values, held, spread=challenger["rmse"])
         promoted, reason = verdict(proof, cases)
         proofs[twin] = {
             "promote": promoted,
             "reason": reason,
+            "incumbent": now.versions[row],
             "incumbent_rmse": proof.incumbent_rmse,
             "challenger_rmse": proof.challenger_rmse,
-            "bias": proof.challenger_bias,
+            "incumbent_bias": proof.incumbent_bias,
+            "challenger_bias": proof.challenger_bias,
             "coverage": proof.coverage,
             "count": proof.count,
         }
-    return {"proofs": proofs, "gold": [case.case for case in cases if not case.passed]}
+    return {"proofs": proofs, "gold": [asdict(case) for case in cases]}
 
 
 def ask(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
@@ -116,33 +118,34 @@ def ask(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
 
 
 def promote(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
-    """The winners speak from here on: one journal entry an asset, none twice."""
-    if done["ask"]["verdict"] != "approved":
-        return {"promoted": [], "why": done["ask"]["why"]}
-    version = run["id"]
-    promoted = []
-    for twin, proof in done["judge"]["proofs"].items():
-        row = (desk.view().twin(twin) or {})["fleets"][_fleet(desk, run).binding.name]
-        if proof["promote"]:
-            promoted.append(twin)
-            if row["version"] != version:
-                desk.submit("promotion", _promotion(desk, run, done, twin), "runs")
-    return {"promoted": promoted, "version": version, "proofs": done["judge"]["proofs"]}
+    """The winners speak from here on: one journal entry an asset, none twice.
 
-
-def _promotion(desk: Desk, run: Record, done: dict[str, Record], twin: str) -> Record:
-    learnt = done["learn"]["learnt"][twin]
-    return {
-        "binding": _fleet(desk, run).binding.name,
-        "twin": twin,
-        "parameters": learnt["parameters"],
-        "stds": learnt["stds"],
-        "cov": learnt["cov"],
-        "kernel": done["learn"]["kernel"],
-        "version": run["id"],
-        "by": done["ask"]["by"],
-        "why": done["judge"]["proofs"][twin]["reason"],
-    }
+    An asset for which another version has begun to speak since the proof keeps it.
+    """
+    proofs, answer = done["judge"]["proofs"], done["ask"]
+    if answer["verdict"] != "approved":
+        return {"promoted": [], "why": answer["why"], "proofs": proofs}
+    fleet = _fleet(desk, run)
+    name, versions = fleet.binding.name, desk.speaking(fleet.binding.name).versions
+    worth = [twin for twin, proof in proofs.items() if proof["promote"]]
+    bodies = [
+        promotion(
+            name,
+            twin,
+            "promote",
+            learnt_version(run, done, twin),
+            over=proofs[twin]["incumbent"],
+            by=answer["by"],
+            why=proofs[twin]["reason"],
+        )
+        for twin in worth
+        if versions[fleet.row[twin]] != run["id"]
+    ]
+    if bodies:
+        desk.submit_all("promotion", bodies, "runs")
+    versions = desk.speaking(name).versions
+    promoted = [twin for twin in worth if versions[fleet.row[twin]] == run["id"]]
+    return {"promoted": promoted, "version": run["id"], "proofs": proofs}
 
 
 def _fleet(desk: Desk, run: Record) -> Fleet:

@@ -1,60 +1,37 @@
 """The run `watch`: is every twin still in step, and is its doubt honest?
 
-Owns    coverage and bias of the one-step forecasts over the last day, per twin.
+Owns    which twins of the last day are to be doubted.
 Never   re-fits: it says who needs it.
 """
 
-from typing import Any
-
 import numpy as np
 
-from gemel.clock import SECOND
 from gemel.flow.desk import Desk, Record, Step
+from gemel.flow.track import DAY, residuals
+from gemel.insight.calibration import LEVELS, calibrate
 
-DAY = 86_400 * SECOND
-WIDE = 1.6449  # σ of a 90 % interval
+ENOUGH, LEAST = 30, 0.75  # readings that say something; of their 90 % intervals, the least share
 
 
 def score(desk: Desk, run: Record, done: dict[str, Record]) -> Record:
-    """Coverage of the 90 % interval and mean of z, from the lake: forecasts against readings."""
-    end = desk.clock.now()
+    """Share of the last day's readings inside their 90 % interval, mean and spread of z."""
+    end, ninety = desk.clock.now(), LEVELS.index(0.9)
     scores: dict[str, Record] = {}
     for name, fleet in desk.plan.fleets.items():
-        for sensor in fleet.kernel.layout.outputs:
-            for twin, z in _z(desk, fleet, name, sensor, end).items():
-                scores[f"{twin} {name} {sensor}"] = {
-                    "count": len(z),
-                    "coverage": float(np.mean(np.abs(z) < WIDE)),
-                    "bias_sigma": float(np.mean(z)),
-                }
-    doubtful = [who for who, s in scores.items() if s["count"] > 30 and s["coverage"] < 0.75]
+        sensors = list(fleet.kernel.layout.outputs)
+        seen = residuals(desk.plan, fleet, desk.lake, end - DAY, end)
+        group = seen.row * len(sensors) + seen.sensor
+        told = calibrate(seen.z, group, len(fleet.twins) * len(sensors))
+        for k in np.flatnonzero(told.count).tolist():
+            row, sensor = divmod(k, len(sensors))
+            scores[f"{fleet.twins[row]} {name} {sensors[sensor]}"] = {
+                "count": int(told.count[k]),
+                "coverage": float(told.inside[k, ninety]),
+                "bias_sigma": float(told.bias[k]),
+                "spread": float(told.spread[k]),
+            }
+    doubtful = [who for who, s in scores.items() if s["count"] > ENOUGH and s["coverage"] < LEAST]
     return {"scores": scores, "doubtful": doubtful}
-
-
-def _z(desk: Desk, fleet: Any, binding: str, sensor: str, end: int) -> dict[str, Any]:
-    """twin → (measured − foreseen) / σ of the last day, where an instant has both."""
-    port = fleet.binding.ports.get(sensor, sensor)
-    if "/" in port:
-        return {}
-    foreseen = desk.lake.estimates(
-        twins=fleet.twins, names=[f"{sensor}.foreseen"], start=end - DAY, end=end
-    )
-    measured = desk.lake.telemetry(
-        twins=fleet.twins, signals=[port], start=end - DAY, end=end, good_only=True
-    )
-    readings = {
-        (row["twin"], -(-row["instant"] // fleet.grid.every) * fleet.grid.every): row["value"]
-        for row in measured.select(["twin", "instant", "value"]).to_pylist()
-    }
-    column = fleet.grid.inputs + list(fleet.kernel.layout.outputs).index(sensor)
-    factor, offset = fleet.grid.factor[column], fleet.grid.offset[column]
-    out: dict[str, list[float]] = {}
-    for row in foreseen.to_pylist():
-        reading = readings.get((row["twin"], row["instant"]))
-        if row["binding"] == binding and reading is not None and row["std"] > 0:
-            z = (reading * factor + offset - row["mean"]) / row["std"]
-            out.setdefault(row["twin"], []).append(z)
-    return {twin: np.array(z) for twin, z in out.items()}
 
 
 WATCH: list[tuple[str, Step]] = [("score", score)]

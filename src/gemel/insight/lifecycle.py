@@ -1,6 +1,7 @@
-"""From history to a promotion: cut windows, prove a challenger, say yes or no.
+"""From history to a promotion, and back: cut windows, prove a challenger, say yes or no, undo it.
 
-Owns    how history becomes windows, what a proof holds, and the rule of promotion.
+Owns    how history becomes windows, what a proof holds, the rule of promotion, and an asset's
+        version line.
 Never   fits (kernels/fit.py does) and never reads a store: it is handed arrays.
 
     windows(history) ─► fit ─► prove(incumbent, challenger, later windows) ─► verdict
@@ -50,6 +51,53 @@ class Proof:
     challenger_bias: float
     coverage: float
     count: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """Parameters of one asset under one name, who gave them the word, and when (0: the start).
+
+    parameters, stds: by name, stds in log where the scale is log · cov (P,P), in their order
+    kernel: the identity that they were fitted for
+    """
+
+    name: str
+    since: int
+    kernel: str
+    parameters: dict[str, float]
+    stds: dict[str, float]
+    cov: list[list[float]]
+    by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One event `promotion`: promote puts a version on the line, roll_back goes back."""
+
+    twin: str
+    binding: str
+    action: str
+    version: Version
+    over: str = ""
+
+
+def standing(start: Version, changes: Sequence[Change]) -> list[Version]:
+    """An asset's version line: those that stand one on the other, the one that speaks last.
+
+    >>> a, b, c = (Version(name, 0, "", {}, {}, []) for name in "abc")
+    >>> moves = (("promote", b), ("promote", c), ("roll_back", b))
+    >>> line = [Change("st1", "bearing", action, version) for action, version in moves]
+    >>> [version.name for version in standing(a, line)]
+    ['a', 'b']
+    """
+    line = [start]
+    for change in changes:
+        names = [version.name for version in line]
+        if change.action == "roll_back" and change.version.name in names:
+            del line[names.index(change.version.name) :]
+        line.append(change.version)
+    return line
 
 
 def runs(history: History, every: float) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ from gemel.errors import (
     Unavailable,
 )
 from gemel.flow.host import Host
-from gemel.server import history, ingest, live, routes
+from gemel.server import history, ingest, kernels, live, routes
 from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
 
@@ -74,6 +74,7 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
     app.state.stopping = stopping or threading.Event()
     app.include_router(routes.router, prefix="/api/v1")
     app.include_router(history.router, prefix="/api/v1")
+    app.include_router(kernels.router, prefix="/api/v1")
     app.include_router(ingest.router, prefix="/api/v1")
     app.include_router(live.router, prefix="/api/v1")
     app.add_exception_handler(GemelError, _ours)

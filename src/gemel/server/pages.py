@@ -22,6 +22,7 @@ TAGS = [
     {"name": "insight", "description": "What is worth attention."},
     {"name": "control", "description": "What is proposed, decided, sent and confirmed."},
     {"name": "telemetry", "description": "Data in, and the books that account for it."},
+    {"name": "kernels", "description": "What speaks for the assets, since when, and how well."},
     {"name": "runs", "description": "Longer work: fits, reports, watches."},
 ]
 
@@ -110,12 +111,140 @@ _INVOCATION = {
     "by": "M. Keller",
     "why": "cheaper than the outage",
 }
+_KERNEL = {
+    "binding": "bearing",
+    "identity": "JournalBearing 1.0 5f0c…",
+    "rows": 8,
+    "name": "JournalBearing",
+    "version": "1.0",
+    "about": "Temperature and wear of one oil-lubricated journal bearing. …",
+    "states": {
+        "wear": {"unit": "1", "start": 0.0, "start_std": 0.01, "noise": 1e-6, "precise": True}
+    },
+    "inputs": {"speed": {"unit": "rpm", "max_age": 3600.0, "port": "part_of/speed"}},
+    "parameters": {
+        "friction": {
+            "unit": "K/s/kW",
+            "typical": 4e-4,
+            "spread": 0.3,
+            "scale": "log",
+            "bounds": [None, None],
+        }
+    },
+    "sensors": {
+        "metal_temperature": {
+            "unit": "degC",
+            "noise": 0.5,
+            "gate": None,
+            "port": "metal_temperature",
+        }
+    },
+}
+_OWN = {"friction": {"value": 4.4e-4, "std": 0.05}}
+_GOLD_CASE = {"case": "steady", "passed": True, "worst": 2e-9, "tolerance": 1e-6, "where": "t[3]"}
+_COMPARED = {
+    "run": "R-000001",
+    "twin": "st1-b2",
+    "promote": True,
+    "reason": "it beats the incumbent: 0.52 against 0.81 on 288 held-out readings",
+    "incumbent": "typical",
+    "incumbent_rmse": 0.81,
+    "challenger_rmse": 0.52,
+    "incumbent_bias": 0.6,
+    "challenger_bias": 0.1,
+    "coverage": 0.91,
+    "count": 288,
+    "parameters": _OWN,
+    "samples": 864,
+    "not_identified": [],
+}
+_ASSET = {
+    "twin": "st1-b2",
+    "version": "R-000001",
+    "since": _AT,
+    "by": "M. Keller",
+    "why": "it beats the incumbent: 0.52 against 0.81 on 288 held-out readings",
+    "below": ["typical"],
+    "begun": True,
+    "in_step": True,
+    "stale": False,
+    "nis": 1.04,
+    "parameters": {"friction": {"value": 4.4e-4, "std": 0.05, "off": 0.32}},
+    "challenger": None,
+}
+_FIT = {
+    "run": "R-000001",
+    "status": "done",
+    "started_by": "request by M. Keller",
+    "created_at": _AT,
+    "ended_at": _AT,
+    "kernel": "JournalBearing 1.0 5f0c…",
+    "start": _AT,
+    "cut": _AT,
+    "end": _AT,
+    "assets": 8,
+    "judged": 8,
+    "better": 7,
+    "promoted": 7,
+    "unit": "degC",
+    "incumbent_rmse": 0.81,
+    "challenger_rmse": 0.52,
+    "coverage": 0.91,
+    "gold": [_GOLD_CASE],
+    "verdict": {"verdict": "approved", "by": "M. Keller", "why": "the proofs are good"},
+    "failure": None,
+}
+_PROMOTED = {
+    "twin": "st1-b2",
+    "action": "roll_back",
+    "version": "typical",
+    "over": "R-000001",
+    "by": "M. Keller",
+    "why": "the bearing was swapped that day",
+}
+_COVERAGE = {
+    "count": 1440,
+    "inside": [0.51, 0.8, 0.9, 0.95],
+    "inside_std": [0.013, 0.011, 0.008, 0.006],
+    "bias": 0.02,
+    "spread": 0.99,
+}
+_TRACK = {
+    "binding": "bearing",
+    "start": _AT,
+    "end": _AT,
+    "assets": 8,
+    "judged": 1,
+    "levels": [0.5, 0.8, 0.9, 0.95],
+    "sensors": [
+        {
+            "sensor": "metal_temperature",
+            "unit": "degC",
+            "fleet": {**_COVERAGE, "off": 0.01},
+            "histogram": [72] * 20,
+            "drift": [{"start": _AT, **_COVERAGE}],
+            "assets": [{"twin": "st1-b2", "version": "R-000001", "nis": 1.04, **_COVERAGE}],
+        }
+    ],
+    "gold": {"source": "Hamrock (2004), ch. 11", "cases": [_GOLD_CASE]},
+}
 _RUN = {
     "id": "R-000001",
     "definition": "refit",
     "started_by": "request by M. Keller",
     "status": "waiting",
     "waits_for": "ask",
+}
+
+
+_NOW = {"at": _AT, "tick": 7201}
+_IN_USE = {
+    "interface": "Bearing",
+    "every": 60.0,
+    "modes": ["overheated", "worn out"],
+    "begun": 8,
+    "in_step": 8,
+    "versions": [{"version": "R-000001", "assets": 7}, {"version": "typical", "assets": 1}],
 }
 
 
@@ -147,7 +276,21 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
     "twin": ("state", _TWIN, (404,)),
     "why": ("state", {"twin": "st1-b2", "samples": {}, "fleets": {"bearing": _FLEET}}, (404,)),
     "fleets": ("state", _items({"binding": "bearing", "rows": 8, "in_step": 8}), ()),
-    "kernels": ("state", {"items": [{"binding": "bearing", "name": "JournalBearing"}]}, ()),
+    "kernels": ("kernels", {"items": [_KERNEL], "next": None}, ()),
+    "kernel": ("kernels", {**_KERNEL, **_IN_USE, **_NOW}, (404,)),
+    "kernel-assets": ("kernels", {"items": [_ASSET], "total": 8, **_NOW}, (404, 422)),
+    "kernel-history": (
+        "kernels",
+        {"fits": [_FIT], "changes": [{"at": _AT, **_PROMOTED}], "total": 1, **_NOW},
+        (404, 422),
+    ),
+    "kernel-fit": ("kernels", {**_FIT, "items": [_COMPARED], "total": 8}, (404, 422)),
+    "kernel-track": ("kernels", {**_TRACK, **_NOW}, (404, 422)),
+    "promotion": (
+        "kernels",
+        {"binding": "bearing", **_PROMOTED, "journal": 61_010},
+        (404, 409, 422, 503),
+    ),
     "live": ("state", None, (503,)),
     "history": ("history", _items({**_SAMPLE, "quality": 0, "source": "hall"}), (422,)),
     "estimates": ("history", _items({**_ESTIMATE, "instant": _AT}), (422,)),

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field, FiniteFloat
 
 from gemel.clock import format_instant, parse_instant
 from gemel.errors import NotFound
-from gemel.kernels.base import Kernel
 from gemel.server.answers import (
     Answer,
     ordered,
@@ -164,33 +163,6 @@ def why(request: Request, id: Id) -> Response:
 def fleets(request: Request) -> Response:
     _, view = told_by(request)
     return answer(view, {"items": view.fleets, "next": None})
-
-
-@router.get("/kernels", **says("kernels", "The kernels that speak: equations, units, priors"))
-def kernels(request: Request) -> Response:
-    host = host_of(request)
-    items = [
-        {"binding": name, "identity": fleet.identity, "rows": len(fleet.twins)}
-        | _kernel(type(fleet.kernel))
-        for name, fleet in host.plan.fleets.items()
-    ]
-    return Answer({"items": items, "next": None})
-
-
-def _kernel(kernel: type[Kernel]) -> Record:
-    layout = kernel.layout
-    return {
-        "name": kernel.__name__,
-        "version": kernel.version,
-        "about": (kernel.__doc__ or "").strip(),
-        "states": {n: {"unit": s.unit, "start": s.start} for n, s in layout.states.items()},
-        "inputs": {n: {"unit": s.unit, "max_age": s.max_age} for n, s in layout.inputs.items()},
-        "parameters": {
-            n: {"unit": p.unit, "typical": p.typical, "spread": p.spread, "scale": p.scale}
-            for n, p in layout.parameters.items()
-        },
-        "sensors": {n: {"unit": s.unit, "noise": s.noise} for n, s in layout.outputs.items()},
-    }
 
 
 # ---- insight and control ----------------------------------------------------------------------
