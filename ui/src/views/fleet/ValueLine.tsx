@@ -1,0 +1,41 @@
+// What the confirmed commands saved, and what waits to be decided.
+
+import type { Saving } from "@/api/routes";
+import { useGet } from "@/api/use";
+import { instantOf, moneyText, Spark } from "@/design";
+import { Link } from "@/router";
+
+import css from "./Fleet.module.css";
+
+export function ValueLine() {
+  const { data: value } = useGet("/value", {}, { every: 5_000 });
+  const { data: commands } = useGet("/invocations", { query: { status: "confirmed", limit: 200 } }, { when: (value?.saved.proposals ?? 0) > 0, every: 5_000 });
+  const done = new Map((commands?.items ?? []).map((one) => [one.proposal, instantOf(one.done_at)]));
+  const caught = (value?.by_proposal ?? []).toSorted((a, b) => (done.get(a.proposal) ?? 0) - (done.get(b.proposal) ?? 0));
+  let sum = 0;
+  const line = [0, ...caught.map((one) => (sum += one.mean))];
+  return (
+    <div className={css["value"]} title="The mean loss without the command less the loss with it, less its cost; ± is half the 90 % interval">
+      <Figure word="Saved by commands" of={value?.saved} currency={value?.currency ?? ""} noun="confirmed" />
+      {line.length > 2 && <Spark values={line} label="Saved, command by command" width={88} height={32} area low={0} />}
+      <Link to="/inbox" className={css["stake"]}>
+        <Figure word="At stake" of={value?.at_stake} currency={value?.currency ?? ""} noun="open" />
+      </Link>
+    </div>
+  );
+}
+
+function Figure(props: { word: string; of: Saving | undefined; currency: string; noun: string }) {
+  const { of } = props;
+  const half = of ? (of.high - of.low) / 2 : 0;
+  return (
+    <span className={css["money"]}>
+      <span className={css["figure"]}>{of ? moneyText(of.mean, props.currency) : "–"}</span>
+      <span className={css["word"]}>
+        {props.word}
+        {of && (half > 0 ? ` ± ${moneyText(half, "").trim()}` : "")}
+        {of ? `, ${of.proposals} ${props.noun}` : ""}
+      </span>
+    </span>
+  );
+}

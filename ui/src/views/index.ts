@@ -1,0 +1,18 @@
+// The views: where each lives, what it is called, which key goes there. Each is loaded when shown.
+
+import { type ComponentType, lazy, type LazyExoticComponent } from "react";
+
+import type { IconName } from "@/shell/icons";
+
+export interface View {
+  /** `/asset/:id`; a part with `?` may be missing. */
+  route: string;
+  title: string;
+  /** It stands in the navigation, and `g` and this letter go there. */
+  nav?: { icon: IconName; key: string };
+  Page: LazyExoticComponent<ComponentType>;
+}
+
+export const VIEWS: View[] = [
+  { route: "/", title: "Fleet", nav: { icon: "fleet", key: "f" }, Page: lazy(() => import("./fleet")) },
+];
