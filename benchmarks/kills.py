@@ -34,7 +34,9 @@ from gemel.flow import loop
 from gemel.flow.fleet import Plan, load_plan
 from gemel.flow.host import Host
 from gemel.graph.plantfile import SourceSpec
+from gemel.plant.frames import Writer
 from gemel.plant.truth import START, SteamHall, demo_faults
+from gemel.plant.way import Way
 
 ROOT = Path(__file__).resolve().parent.parent
 TOPIC = "hall/+/telemetry"
@@ -118,15 +120,19 @@ class Scene:
 def write_history(path: Path, hours: float) -> None:
     """Wide CSV of a hall whose bearing st1-b2 begins to wear after eight hours, every 2 minutes."""
     hall = SteamHall(7, start=START, faults=demo_faults(START))
+    way = Way(hall.slots, demo_faults(START), 7)
+    writer = Writer(hall.slots, way.units)
     names = ["speed", "load", "load_limit", "ambient", "metal_temperature", "oil_flow", "oil_inlet"]
     with path.open("w", encoding="utf-8") as out:
         out.write(f"twin,time,{','.join(names)}\n")
         for _ in range(int(hours * 30)):
             hall.step(120.0)
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(hall.instant // 10**9))
-            for twin, values in hall.readings():
-                cells = [f"{values[n]:.4f}" if n in values else "" for n in names]
-                out.write(f"{twin},{stamp},{','.join(cells)}\n")
+            for rows in way.take(hall.instant, hall.measured()).blocks:
+                for parcel in writer.parcels(rows):
+                    values = json.loads(parcel.payload)["values"]
+                    cells = [f"{values[n]:.4f}" if n in values else "" for n in names]
+                    out.write(f"{parcel.twin},{stamp},{','.join(cells)}\n")
 
 
 def plan_of(folder: Path) -> Plan:

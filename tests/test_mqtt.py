@@ -21,6 +21,7 @@ from gemel.connect.mqtt import Address, MqttSink, MqttSource, begin, connect_cli
 from gemel.errors import Denied, Invalid, Unavailable
 from gemel.plant.simulator import PlantConfig, Simulator
 from gemel.plant.truth import DAY, START
+from gemel.plant.wires import MqttWire, ToMqtt
 from gemel.records import Entry, Invocation
 
 USER, PASSWORD, TOPIC = "gemel", "a secret: with : signs", "hall/+/telemetry"
@@ -319,8 +320,10 @@ def test_listen_returns_what_was_said_within_the_time(broker: Any) -> None:
 def test_the_plant_obeys_replies_and_loses_nothing_over_an_outage(
     broker: Any, tmp_path: Path
 ) -> None:
-    config = PlantConfig(tmp_path, address(broker), speed=1200.0, faults=())
+    config = PlantConfig(tmp_path, ToMqtt(address(broker)), speed=1200.0, faults=())
     plant, stop = Simulator(config), threading.Event()
+    wire = plant.wire
+    assert isinstance(wire, MqttWire)
     with Running(MqttSource("hall", address(broker), TOPIC)) as running:
         thread = threading.Thread(target=plant.run, args=(stop,))
         thread.start()
@@ -331,7 +334,7 @@ def test_the_plant_obeys_replies_and_loses_nothing_over_an_outage(
         broker.stop()
         time.sleep(1.0)
         broker.start()
-        wait_for(lambda: running.source.connected and plant.client.is_connected(), 15)
+        wait_for(lambda: running.source.connected and wire.client.is_connected(), 15)
         time.sleep(4.0)
         stop.set()
         thread.join(10)
@@ -362,7 +365,7 @@ def distinct(running: Running) -> int:
 def test_a_restarted_plant_goes_on_where_it_was_and_keeps_its_orders(
     broker: Any, tmp_path: Path
 ) -> None:
-    config = PlantConfig(tmp_path, address(broker), speed=6000.0)
+    config = PlantConfig(tmp_path, ToMqtt(address(broker)), speed=6000.0)
     stop = threading.Event()
     first = Simulator(config)
     first.hall.command("st1-b2", "set_oil_flow", 50.0)
@@ -377,7 +380,7 @@ def test_a_restarted_plant_goes_on_where_it_was_and_keeps_its_orders(
     assert {row["twin"] for row in rows} == set(first.hall.bearings)
     assert all(0 <= row["wear"] < 1 and "rul_s" in row for row in rows)
     ahead = first.hall.instant + 6 * 3600 * SECOND
-    third = Simulator(PlantConfig(tmp_path, address(broker), speed=1.0, at=ahead))
+    third = Simulator(PlantConfig(tmp_path, ToMqtt(address(broker)), speed=1.0, at=ahead))
     stop.set()
     third.run(stop)
     assert third.hall.instant == ahead
@@ -385,7 +388,7 @@ def test_a_restarted_plant_goes_on_where_it_was_and_keeps_its_orders(
 
 @pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)
 def test_an_expired_or_unreadable_command_is_not_obeyed(broker: Any, tmp_path: Path) -> None:
-    plant = Simulator(PlantConfig(tmp_path, address(broker)))
+    plant = Simulator(PlantConfig(tmp_path, ToMqtt(address(broker))))
     late = {"invocation": "i", "command": "set_oil_flow", "argument": 50.0}
     late["expires_at"] = "2017-01-08T00:00:00Z"
     answer = plant._answer("st1-b1", json.dumps(late).encode())

@@ -15,6 +15,7 @@ from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
 from gemel.plant.simulator import PlantConfig, Simulator
 from gemel.plant.truth import START
+from gemel.plant.wires import ToMqtt
 
 STEAM = Path(__file__).parent.parent / "examples" / "steam" / "plant.toml"
 SPEED = 2400.0  # 1 s here is 40 min there: the eight hours to the fault take 12 s
@@ -34,7 +35,7 @@ class Hall:
         assert isinstance(clock, PacedClock) and address is not None
         config = PlantConfig(
             data,
-            address,
+            ToMqtt(address),
             at=clock.start,
             wall=clock.wall,
             speed=SPEED,

@@ -5,6 +5,7 @@ Never   does a command's work: it asks the running server, or opens what the com
 """
 
 import getpass
+import os
 import threading
 import time
 from dataclasses import replace
@@ -15,7 +16,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gemel.checks import checks_app
-from gemel.clock import ManualClock, WallClock, format_instant, parse_instant
+from gemel.clock import (
+    SECOND,
+    ManualClock,
+    WallClock,
+    format_instant,
+    parse_duration,
+    parse_instant,
+)
 from gemel.console import (
     ASK,
     MAKE,
@@ -169,34 +177,77 @@ def _rows(path: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1
 
 
-@app.command(rich_help_panel=MAKE, epilog="Example: gemel plant --data steam-hall.gemel")
+@app.command(
+    rich_help_panel=MAKE,
+    epilog="Example: gemel plant --data hall.gemel --to kafka://127.0.0.1:9092/line --format arrow",
+)
 def plant(
     data: Data = None,
-    url: Annotated[str, typer.Option(help="mqtt://user:password@host:port/topic")] = "",
-    speed: Annotated[float, typer.Option(help="with --url: plant seconds a second")] = 600.0,
-    seed: Annotated[int, typer.Option(help="of the truth")] = 7,
+    to: Annotated[str, typer.Option(help="mqtt://… | http://… | kafka://…", metavar="URL")] = "",
+    faults: Annotated[
+        Path | None, typer.Option(help="what goes wrong: a TOML file; default: the demo's")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="json | arrow")] = "json",
+    twins: Annotated[int, typer.Option(help="about so many, five a turbine", min=0)] = 0,
     turbines: Annotated[int, typer.Option(min=1, max=50)] = 2,
     bearings: Annotated[int, typer.Option(min=1, max=16, help="per turbine")] = 4,
+    seed: Annotated[int, typer.Option(help="of the truth and of what luck does")] = 7,
+    every: Annotated[str, typer.Option(help="between two readings, plant time")] = "1min",
+    speed: Annotated[float, typer.Option(help="no Gemel to join: plant seconds a second")] = 600.0,
+    start: Annotated[str, typer.Option(help="no Gemel to join: now, or an instant")] = "",
+    lasts: Annotated[str, typer.Option("--for", help="end after so long, plant time")] = "",
 ) -> None:
-    """The simulated steam hall: sends telemetry over MQTT, obeys commands, keeps its truth.
+    """The simulated steam hall: sends telemetry, obeys commands over MQTT, keeps its truth.
 
-    Without --url it joins the Gemel that runs on the data directory: its broker and its clock.
+    It joins the Gemel that runs on the data directory: its clock, its token, and, without --to,
+    its broker. The truth of every sample, and of all that went wrong, is kept in DATA/truth.
     """
-    mqtt, simulator = load("gemel.connect.mqtt"), load("gemel.plant.simulator")
+    if twins:
+        turbines, bearings = max(1, twins // 5), 4
     how: dict[str, Any] = {"seed": seed, "turbines": turbines, "bearings_per_turbine": bearings}
-    if url:
-        address, topic = mqtt.parse_url(url)
-        folder = data or Path("steam-truth")
-        how |= {"speed": speed} | ({"topic": topic} if topic else {})
-    else:
-        folder = find_data(data)
-        address = _broker(mqtt, folder)
-        with client(folder) as asked:
-            told = asked.get("status")
-        how |= {"at": parse_instant(told["now"]), "wall": WallClock().now()}
-        how["speed"] = float(told["speed"] or speed)
-    stderr().print(f"the steam hall sends to {address}; Ctrl-C ends it")
-    simulator.run_plant(simulator.PlantConfig(folder, address, **how))
+    simulator = load("gemel.plant.simulator")
+    running, folder = _joined(data, to)
+    begin = simulator.START if start == "" else _instant(start)
+    if running is not None:
+        begin = parse_instant(running["now"])
+        how |= {"at": begin, "wall": WallClock().now()}
+    elif start:
+        how |= {"at": begin, "start": begin}
+    how["speed"] = float((running or {}).get("speed") or speed)
+    how["every"] = parse_duration(every)
+    if faults is not None:
+        how["faults"] = load("gemel.plant.faults").read_faults(faults, begin)
+    if lasts:
+        how["until"] = begin + round(parse_duration(lasts) * SECOND)
+    where = _to(to, folder, form)
+    stderr().print(f"the steam hall sends to {where}; Ctrl-C ends it")
+    simulator.run_plant(simulator.PlantConfig(folder, where, **how))
+
+
+def _instant(text: str) -> int:
+    return WallClock().now() if text == "now" else parse_instant(text)
+
+
+def _joined(data: Path | None, to: str) -> tuple[dict[str, Any] | None, Path]:
+    """What the Gemel to join says of itself, None when there is none; the folder of the truth."""
+    if to and (data is None or load("gemel.server.client").running(data) is None):
+        return None, data or Path("steam-truth")
+    folder = find_data(data)
+    with client(folder) as asked:
+        return asked.get("status"), folder
+
+
+def _to(to: str, folder: Path, form: str) -> Any:
+    """Where the hall sends: a URL, or the embedded broker of a data directory."""
+    wires = load("gemel.plant.wires")
+    if form not in ("json", "arrow"):
+        raise Invalid("plant.to", f"'{form}' is no format", mend="use json or arrow")
+    if to:
+        token = os.environ.get("GEMEL_TOKEN", "")
+        if not token and (folder / "token").exists():
+            token = (folder / "token").read_text(encoding="utf-8").strip()
+        return wires.read_to(to, token=token, arrow=form == "arrow")
+    return wires.ToMqtt(_broker(load("gemel.connect.mqtt"), folder))
 
 
 def _broker(mqtt: Any, folder: Path) -> Any:
@@ -206,7 +257,7 @@ def _broker(mqtt: Any, folder: Path) -> Any:
             "broker.not_here",
             "this data directory has no embedded broker",
             where=str(folder / "broker.json"),
-            mend="start the plant with gemel run first, or give a broker's address with --url",
+            mend="start the plant with gemel run first, or give an address with --to",
         )
     return mqtt.Address(told["host"], told["port"], told["user"], told["password"])
 

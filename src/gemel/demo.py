@@ -24,6 +24,7 @@ from gemel.flow.host import Host
 from gemel.graph.plantfile import SourceSpec
 from gemel.plant.simulator import PlantConfig, history, run_plant
 from gemel.plant.truth import START
+from gemel.plant.wires import ToMqtt
 from gemel.server.app import serve
 
 DAYS = 8.0  # of history before the demo begins
@@ -91,7 +92,7 @@ def plant_process(host: Host) -> SpawnProcess:
     assert isinstance(clock, PacedClock) and address is not None
     config = PlantConfig(
         host.data,
-        address,
+        ToMqtt(address),
         at=clock.start,
         wall=clock.wall,
         speed=clock.speed,

@@ -68,6 +68,12 @@ def uniform(graph: Graph, key: Symbol, draw: int) -> Symbol:
     return graph.add("low" if draw % 2 else "high", (word.index,), "f")
 
 
+def uniforms(lanes: Keys, step: int, draw: int) -> Floats:
+    """Uniform numbers in (0, 1), one a lane, for (step, draw), by NumPy."""
+    word = MEANING["word"](lanes, np.uint64(step * 64 + draw // 2))
+    return np.asarray(MEANING["low" if draw % 2 else "high"](word))
+
+
 def normals(lanes: Keys, step: int, draw: int) -> Floats:
     """Standard normal numbers, one a lane, for (step, draw), by NumPy.
 

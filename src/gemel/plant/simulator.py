@@ -1,61 +1,47 @@
-"""The ground-truth plant on the wire: it sends telemetry over MQTT and obeys commands.
+"""The ground-truth plant on a wire: it sends telemetry, obeys commands, and keeps the truth beside.
 
-Owns    the pace of the hall, its outbox, its saved state, and the truth kept beside for scoring.
+Owns    the pace of the hall, its saved state, and the truth kept for scoring.
 Never   shows the truth to a twin: telemetry carries readings alone.
 
-    DATA/truth.json    the state of the hall and what is not yet acknowledged, written atomically
-    DATA/truth.jsonl   true wear, temperature and time left per bearing, one row a bearing and hour
+    hall (truth) ─► measured ─► way: what goes wrong ─► frames ─► wire ─► Gemel
+                       └──────────── truth kept beside ──┘
 
-A broker that keeps its sessions in memory loses what it acknowledged when it dies, and drops what
-comes before its subscribers are back. So PAUSE seconds after each reconnect the plant repeats what
-was acknowledged in the RESEND seconds before the outage and since; equal samples are duplicates and
-cost nothing.
+    DATA/truth.json    the state of the hall and what is not yet taken, written atomically
+    DATA/truth.jsonl   true wear, temperature and time left per bearing, one row a bearing and hour;
+                       of a hall of at most SCORED bearings
+    DATA/truth/        every sample and what was done to it, every fault (`record`)
 """
 
 import json
 import logging
 import os
-import queue
 import signal
 import threading
 import time
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import paho.mqtt.client as paho
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from gemel.clock import SECOND, WallClock, format_instant, parse_instant
-from gemel.connect.mqtt import (
-    REFUSED,
-    Address,
-    Topics,
-    begin,
-    connect_client,
-    end,
-    refusal,
-    topic_of,
-)
 from gemel.errors import GemelError, Invalid
-from gemel.plant.truth import (
-    BEARING_SIGNALS,
-    START,
-    TURBINE_SIGNALS,
-    Fault,
-    SteamHall,
-    demo_faults,
-)
+from gemel.plant.faults import Fault
+from gemel.plant.frames import Parcel, Writer
+from gemel.plant.record import Record
+from gemel.plant.truth import BEARING_SIGNALS, START, TURBINE_SIGNALS, SteamHall, demo_faults
+from gemel.plant.way import Step, Way
+from gemel.plant.wires import To
 
 log = logging.getLogger("gemel.plant")
 
-RESEND = 5.0  # s of the wall before an outage whose messages are repeated after it
-PAUSE = 3.0  # s of the wall after a reconnect, for the subscribers to come back too
 SAVE = 2.0  # s of the wall between two saves
+SAVE_SHARE = 0.1  # of the time that saving may take, in a large hall
 TRUTH = 3600 * SECOND  # plant time between two truth rows
+SCORED = 400  # bearings whose time left is looked for
 REMEMBER = 200  # invocations whose answer is remembered, so that a repeat is not obeyed twice
 
 
@@ -65,12 +51,12 @@ class PlantConfig:
 
     at, wall: the plant's instant `at` [ns] holds at the wall's `wall` [ns since 1970; None: now],
     so two processes given both agree on the plant's clock. at None: where the saved state stopped.
-    faults None: the demo's.
+    faults None: the demo's. until: the instant [ns] after which nothing is measured any more; the
+    plant ends when all that is held up is sent. every: s between two readings.
     """
 
     data: Path
-    address: Address
-    topic: str = "hall/+/telemetry"
+    to: To
     seed: int = 7
     start: int = START
     at: int | None = None
@@ -80,61 +66,82 @@ class PlantConfig:
     faults: tuple[Fault, ...] | None = None
     turbines: int = 2
     bearings_per_turbine: int = 4
-    client_id: str = "gemel-plant"
+    until: int | None = None
 
 
 class Simulator:
-    """One hall, one connection. `run` until `stop` is set."""
+    """One hall, one wire. `run` until `stop` is set; or open, advance, close by hand."""
 
     def __init__(self, config: PlantConfig) -> None:
-        self.config, self.topics = config, Topics(config.topic)
-        self.faults = demo_faults(config.start) if config.faults is None else config.faults
-        self.hall, saved = self._load()
+        self.config = config
+        faults = demo_faults(config.start) if config.faults is None else config.faults
+        self.hall, saved = self._load(faults)
         self.answered: dict[str, dict[str, Any]] = saved.get("answered", {})
-        self._unsent: list[list[str]] = saved.get("outbox", [])
-        self._outbox: dict[int, tuple[str, str]] = {}  # handed to the client, not yet acknowledged
-        self._early: set[int] = set()
-        self._recent: deque[tuple[float, str, str]] = deque()
-        self._lock = threading.Lock()
-        self._orders: queue.SimpleQueue[paho.MQTTMessage] = queue.SimpleQueue()
-        self._repeat_at = 0.0  # when the repeat is due, 0: none is
-        self._links, self._refused, self._said = 0, False, False
+        slots = self.hall.slots
+        self.way = Way(slots, faults, config.seed)
+        self.way.restore(saved.get("way", {}))
+        self._writer = Writer(slots, self.way.units, config.to.rows)
+        self.record = Record(config.data, slots, self.way.units, saved.get("sent", 0))
+        self._unsent: list[Parcel] = saved.get("outbox", [])
         self._truth_at = self.hall.instant // TRUTH * TRUTH
-        self.client = connect_client(config.address, config.client_id, keep=True, manual_ack=True)
-        self.client.on_connect, self.client.on_disconnect = self._on_connect, self._on_disconnect
-        self.client.on_message, self.client.on_publish = self._on_message, self._on_publish
+        self.wire = config.to.wire()
 
     # ---- life ---------------------------------------------------------------------------
 
     def run(self, stop: threading.Event) -> None:
-        """Step, send, obey and save until `stop`. Raises `mqtt.denied` when the broker refuses."""
+        """Step, send, obey and save until `stop`. Raises what no waiting mends of the wire."""
         config = self.config
         at = self.hall.instant if config.at is None else config.at
         self._catch_up(at)
         behind = 0 if config.wall is None else WallClock().now() - config.wall
         origin = time.monotonic_ns() - behind
-        begin(self.client, config.address, keep=True)
+        self.open()
         try:
-            for topic, text in self._unsent:
-                self._send(topic, text)
-            self._unsent = []
-            saved = time.monotonic()
-            while not stop.is_set():
-                if self._refused:
-                    raise refusal(config.address)
-                self._again()
-                self._obey()
+            save_at = time.monotonic() + SAVE
+            while not stop.is_set() and not self.ended:
                 now = at + int((time.monotonic_ns() - origin) * config.speed)
-                self._advance(now, stop)
-                if time.monotonic() - saved > SAVE:
+                self.advance(now, stop)
+                began = time.monotonic()
+                if began > save_at:
                     self.save()
-                    saved = time.monotonic()
+                    took = time.monotonic() - began
+                    save_at = began + max(SAVE, took / SAVE_SHARE)
                 stop.wait(min(0.05, config.every / config.speed / 4))
-        finally:
             self._obey()
-            self._flush(2.0)
-            end(self.client)
-            self.save()
+            self.wire.flush(2.0 if stop.is_set() else 60.0)
+        finally:
+            self.close()
+
+    def open(self) -> None:
+        """Connect, and send first what was not taken before."""
+        self.wire.open()
+        self.wire.send(self._unsent)
+        self._unsent = []
+
+    def advance(self, now: int, stop: threading.Event | None = None) -> None:
+        """Every step due by `now`, each sent as it is taken; orders are obeyed."""
+        if self.wire.problem is not None:
+            raise self.wire.problem
+        self.wire.send(())
+        self._obey()
+        step = round(self.config.every * SECOND)
+        while self.hall.instant + step <= now and not (stop is not None and stop.is_set()):
+            self.hall.step(self.config.every)
+            self._send()
+            if self.hall.instant - self._truth_at >= TRUTH:
+                self._truth_at += TRUTH
+                self._write_truth()
+
+    def close(self) -> None:
+        """Save what is not taken yet, and let go of the wire."""
+        self.save()
+        self.wire.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether all that was to be measured is on its way."""
+        until = self.config.until
+        return until is not None and self.hall.instant >= until and not self.way.waiting
 
     def _catch_up(self, at: int) -> None:
         """Physics alone, nothing sent, up to `at`."""
@@ -142,62 +149,34 @@ class Simulator:
         while self.hall.instant + step <= at:
             self.hall.step(self.config.every)
 
-    def _advance(self, now: int, stop: threading.Event) -> None:
-        """Every step due by `now`, each sent as it is taken."""
-        step = round(self.config.every * SECOND)
-        while self.hall.instant + step <= now and not stop.is_set():
-            self.hall.step(self.config.every)
-            stamp = format_instant(self.hall.instant)
-            for twin, values in self.hall.readings():
-                body = json.dumps({"time": stamp, "values": values})
-                self._send(self.topics.of(twin, "telemetry"), body)
-            if self.hall.instant - self._truth_at >= TRUTH:
-                self._truth_at += TRUTH
-                self._write_truth(stamp)
+    # ---- what is sent -------------------------------------------------------------------
 
-    # ---- wire ---------------------------------------------------------------------------
+    def _send(self) -> None:
+        """What this instant makes the plant send."""
+        instant, until = self.hall.instant, self.config.until
+        if until is None or instant <= until:
+            step = self.way.take(instant, self.hall.measured())
+            self.record.faults(self.way.begun(instant))
+        else:
+            step = self.way.send(instant)
+        self.wire.send(self._parcels(step, instant))
 
-    def _send(self, topic: str, text: str) -> None:
-        """QoS 1, kept until the broker has it, across outages and restarts."""
-        mid = self.client.publish(topic, text, qos=1).mid
-        with self._lock:
-            if mid in self._early:
-                self._early.discard(mid)
-                self._recent.append((time.monotonic(), topic, text))
-            else:
-                self._outbox[mid] = (topic, text)
+    def _parcels(self, step: Step, instant: int) -> Iterator[Parcel]:
+        self.record.lost(step.lost)
+        for rows in step.blocks:
+            self.record.sent(rows, instant)
+            yield from self._writer.parcels(rows)
 
-    def _again(self) -> None:
-        """Forget what is old; when a repeat is due after a reconnect, send the rest once more."""
-        now, due = time.monotonic(), []
-        with self._lock:
-            if not self._repeat_at and self.client.is_connected():
-                while self._recent and self._recent[0][0] < now - RESEND:
-                    self._recent.popleft()
-            elif self._repeat_at and now >= self._repeat_at:
-                due, self._repeat_at = list(self._recent), 0.0
-                self._recent.clear()
-        for _, topic, text in due:
-            self._send(topic, text)
-
-    def _flush(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while self._outbox and self.client.is_connected() and time.monotonic() < until:
-            time.sleep(0.01)
+    # ---- orders -------------------------------------------------------------------------
 
     def _obey(self) -> None:
         """Every command that waits: obey or refuse, reply, save, and only then acknowledge it."""
-        while True:
-            try:
-                message = self._orders.get_nowait()
-            except queue.Empty:
-                return
-            twin = self.topics.twin(topic_of(message))
-            reply = self._answer(twin, message.payload)
+        for order in self.wire.orders():
+            reply = self._answer(order.twin, order.payload)
             if reply is not None:
-                self._send(self.topics.of(twin, "reply"), json.dumps(reply))
+                self.wire.send([Parcel(json.dumps(reply).encode(), order.twin, "reply")])
             self.save()
-            self.client.ack(message.mid, message.qos)
+            order.done()
 
     def _answer(self, twin: str, payload: bytes | bytearray) -> dict[str, Any] | None:
         """The reply to a command; None when it does not even say which invocation it is."""
@@ -224,47 +203,18 @@ class Simulator:
         log.info("%s: %s (%s)", twin, detail, "accepted" if accepted else "refused")
         return reply
 
-    def _on_connect(
-        self, client: paho.Client, data: Any, flags: Any, code: Any, props: Any
-    ) -> None:
-        if code.is_failure:
-            self._refused = str(code) in REFUSED
-            return
-        client.subscribe(self.topics.of("+", "command"), 1)
-        if self._links:
-            self._repeat_at = time.monotonic() + PAUSE
-            log.info("%s is back", self.config.address)
-        self._links, self._said = self._links + 1, False
-
-    def _on_disconnect(
-        self, client: paho.Client, data: Any, flags: Any, code: Any, props: Any
-    ) -> None:
-        if code.is_failure and not self._said:
-            log.warning("%s is away; telemetry is kept until it is back", self.config.address)
-            self._said = True
-
-    def _on_message(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
-        self._orders.put(message)
-
-    def _on_publish(self, client: paho.Client, data: Any, mid: int, code: Any, props: Any) -> None:
-        with self._lock:
-            sent = self._outbox.pop(mid, None)
-            if sent is None:
-                self._early.add(mid)  # the broker answered before publish() returned
-            else:
-                self._recent.append((time.monotonic(), *sent))
-
     # ---- disk ---------------------------------------------------------------------------
 
     def save(self) -> None:
-        """State and outbox, atomically and durably."""
-        with self._lock:
-            outbox = [list(item) for item in self._outbox.values()]
+        """State and outbox, atomically and durably; before them the truth of what was sent."""
+        self.record.write()
         body = {
             "hall": self.hall.state(),
             "truth": self.hall.truth.as_record(),
             "answered": self.answered,
-            "outbox": outbox + self._unsent,
+            "way": self.way.state(),
+            "sent": self.record.number,
+            "outbox": [as_record(parcel) for parcel in [*self.wire.unsent(), *self._unsent]],
         }
         path = self.config.data / "truth.json"
         beside = path.with_suffix(".tmp")
@@ -274,7 +224,7 @@ class Simulator:
             os.fsync(file.fileno())
         beside.replace(path)
 
-    def _load(self) -> tuple[SteamHall, dict[str, Any]]:
+    def _load(self, faults: tuple[Fault, ...]) -> tuple[SteamHall, dict[str, Any]]:
         config = self.config
         config.data.mkdir(parents=True, exist_ok=True)
         path = config.data / "truth.json"
@@ -284,12 +234,13 @@ class Simulator:
                 config.turbines,
                 config.bearings_per_turbine,
                 start=config.start,
-                faults=self.faults,
+                faults=faults,
             )
             return hall, {}
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            return SteamHall.restored(saved["hall"], self.faults), saved
+            saved["outbox"] = [parcel_of(told) for told in saved["outbox"]]
+            return SteamHall.restored(saved["hall"], faults), saved
         except (ValueError, KeyError, TypeError):
             raise Invalid(
                 "plant.state",
@@ -298,8 +249,10 @@ class Simulator:
                 mend="delete the file: the plant then starts anew",
             ) from None
 
-    def _write_truth(self, stamp: str) -> None:
-        left = self.hall.remaining()
+    def _write_truth(self) -> None:
+        if len(self.hall.bearings) > SCORED:
+            return
+        stamp, left = format_instant(self.hall.instant), self.hall.remaining()
         rows = zip(self.hall.bearings, self.hall.wear, self.hall.temperature, left, strict=True)
         with (self.config.data / "truth.jsonl").open("a", encoding="utf-8") as file:
             for twin, wear, temperature, rul in rows:
@@ -311,6 +264,18 @@ class Simulator:
                     "rul_s": rul,
                 }
                 file.write(json.dumps(row) + "\n")
+
+
+def as_record(parcel: Parcel) -> list[Any]:
+    """A message that waits, as JSON: any bytes come back as they were."""
+    text = parcel.payload.decode("utf-8", "surrogateescape")
+    return [parcel.twin, parcel.kind, parcel.samples, text]
+
+
+def parcel_of(told: list[Any]) -> Parcel:
+    """The same read back."""
+    twin, kind, samples, text = told
+    return Parcel(text.encode("utf-8", "surrogateescape"), twin, kind, samples)
 
 
 def run_plant(config: PlantConfig, stop: threading.Event | None = None) -> None:

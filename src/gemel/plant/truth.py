@@ -1,7 +1,8 @@
 """The ground truth: a steam-turbine hall whose every hidden quantity is known.
 
-Owns    the physics of the demo plant, its seeded faults, and the commands it obeys.
-Never   is read by a twin: a twin sees `readings` alone. It does no I/O and reads no clock.
+Owns    the physics of the demo plant, the faults of its machines, and the commands it obeys.
+Never   is read by a twin: a twin sees `readings` alone, and those as the way left them (`way`). It
+        does no I/O and reads no clock.
 
 The truth is richer than the twin's kernel on purpose (other viscosity and flow exponents, a load
 term that is not linear, ramps, valves that lag, a cooler that fouls), so that a twin is tested
@@ -12,23 +13,17 @@ Axes: A bearings of the whole hall, G turbines.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gemel.clock import SECOND, parse_instant
 from gemel.errors import Invalid
+from gemel.plant.faults import PHYSICAL, Fault, Numbers
 from gemel.records import Floats
 
 START = parse_instant("2017-04-03T00:00:00Z")
-FAULTS = {
-    "wear": 70.0,  # how many times faster the bearing wears
-    "cooler_fouling": 0.6,  # share of the oil cooler's effect lost, growing over two days
-    "sensor_drift": 0.05,  # K/h added to the reading
-    "sensor_stuck": 0.0,  # the reading stays at its last value
-    "dropout": 0.5,  # share of messages never sent
-    "duplicates": 0.3,  # share of messages sent twice
-}
 LIMIT_TEMPERATURE = 115.0  # degC
 LIMIT_WEAR = 1.0
 COMMANDS = {"set_oil_flow": (20.0, 60.0, "L/min"), "set_load_limit": (40.0, 100.0, "%")}
@@ -37,30 +32,26 @@ LONGEST = 1800.0  # s; a longer step is taken in equal parts
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One seeded fault: what, on which twin, from when to when [ns], how strong (see FAULTS)."""
+class Slots:
+    """Who has which signal, in order of twins: twins (A,) · signals (S,) · twin, signal (N,): of
+    each slot."""
 
-    kind: str
-    twin: str
-    start: int
-    end: int = 2**63 - 1
-    size: float | None = None
+    twins: list[str]
+    signals: list[str]
+    twin: Numbers
+    signal: Numbers
 
-    def __post_init__(self) -> None:
-        if self.kind not in FAULTS:
-            raise Invalid(
-                "fault.unknown",
-                f"there is no fault '{self.kind}'",
-                where=f"twin {self.twin}",
-                mend=f"use one of: {', '.join(FAULTS)}",
-            )
+    @cached_property
+    def begin(self) -> Numbers:
+        """The first slot of every twin, and the end: (A + 1,)."""
+        return np.searchsorted(self.twin, np.arange(len(self.twins) + 1))
 
-    @property
-    def strength(self) -> float:
-        return FAULTS[self.kind] if self.size is None else self.size
-
-    def active(self, instant: int) -> bool:
-        return self.start <= instant < self.end
+    def of(self, twins: Numbers) -> tuple[Numbers, Numbers]:
+        """All slots of some twins (K,): slot (M,), which of the twins each is of (M,)."""
+        count = self.begin[twins + 1] - self.begin[twins]
+        which = np.repeat(np.arange(len(twins)), count)
+        within = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        return self.begin[twins][which] + within, which
 
 
 @dataclass(frozen=True)
@@ -110,15 +101,7 @@ class SteamHall:
             f"{turbine}-b{k + 1}" for turbine in self.turbines for k in range(bearings_per_turbine)
         ]
         self.group = np.repeat(np.arange(turbines), bearings_per_turbine)
-        known = {*self.turbines, *self.bearings}
-        for fault in faults:
-            if fault.twin not in known:
-                raise Invalid(
-                    "fault.twin",
-                    f"there is no '{fault.twin}' in this hall",
-                    where=f"fault {fault.kind}",
-                    mend=f"use one of: {', '.join(sorted(known))}",
-                )
+        self._acting = [(f, self._members(f)) for f in faults if f.kind in PHYSICAL]
         self.truth = _draw_truth(seed, len(self.bearings))
         self.instant, self.steps = start, 0
         self._begin(turbines, len(self.bearings))
@@ -137,7 +120,6 @@ class SteamHall:
         self.wear = np.zeros(bearings)
         self.flow = np.full(bearings, 35.0)
         self.flow_target = np.full(bearings, 35.0)
-        self.held = np.full(bearings, np.nan)  # what a stuck thermometer shows
 
     def _settle(self) -> None:
         """Start warm: at the temperature where heat and cooling balance."""
@@ -177,7 +159,6 @@ class SteamHall:
         rate = self.truth.wear_rate * self._wear_factor() * (self.speed / 3000.0)[self.group]
         heat = np.exp(0.07 * (np.minimum(self.temperature, 150.0) - 75.0))
         self.wear = np.minimum(self.wear + dt * rate * load**5.0 * heat, 1.5)
-        self._hold()
 
     def _warm(self, dt: float) -> None:
         """Oil inlet and metal temperatures over dt, exact for constant heat."""
@@ -194,36 +175,47 @@ class SteamHall:
         settled = (heat + oil * self.inlet[self.group] + hall * ambient) / rate
         self.temperature = settled + (self.temperature - settled) * np.exp(-rate * dt)
 
+    def _members(self, fault: Fault) -> Numbers:
+        """The bearings that wear hits; the turbines that fouling does, by any of their names."""
+        names = self.bearings
+        if fault.kind == "cooler_fouling":
+            names = self.turbines
+            hit = {
+                g for g, b in zip(self.group.tolist(), self.bearings, strict=True) if fault.hits(b)
+            }
+            found = sorted(hit | {g for g, name in enumerate(names) if fault.hits(name)})
+        else:
+            found = [k for k, name in enumerate(names) if fault.hits(name)]
+        if not found:
+            raise Invalid(
+                "fault.twin",
+                f"there is no '{fault.twin}' in this hall",
+                where=f"fault {fault.kind}",
+                mend=f"use a name or a pattern of: {', '.join(names[:12])}",
+            )
+        return np.array(found)
+
     def _wear_factor(self) -> Floats:
         factor = np.ones(len(self.bearings))
-        for fault in self._now("wear"):
-            factor[self.bearings.index(fault.twin)] *= fault.strength
+        for fault, members in self._now("wear"):
+            factor[members] *= fault.strength
         return factor
 
     def _fouling(self) -> Floats:
         share = np.zeros(len(self.turbines))
-        for fault in self._now("cooler_fouling"):
-            g = self.turbines.index(fault.twin.split("-")[0])
-            share[g] += fault.strength * min(1.0, (self.instant - fault.start) / (2 * DAY * SECOND))
+        for fault, members in self._now("cooler_fouling"):
+            grown = min(1.0, (self.instant - fault.start) / (2 * DAY * SECOND))
+            share[members] += fault.strength * grown
         return share
 
-    def _now(self, kind: str) -> list[Fault]:
-        return [f for f in self.faults if f.kind == kind and f.active(self.instant)]
-
-    def _hold(self) -> None:
-        """Catch what a thermometer shows at the moment it sticks."""
-        stuck = [self.bearings.index(f.twin) for f in self._now("sensor_stuck")]
-        if stuck or np.isfinite(self.held).any():
-            keep = np.zeros(len(self.bearings), np.bool_)
-            keep[stuck] = True
-            fresh = np.where(np.isnan(self.held), self.temperature, self.held)
-            self.held = np.where(keep, fresh, np.nan)
+    def _now(self, kind: str) -> list[tuple[Fault, Numbers]]:
+        return [(f, m) for f, m in self._acting if f.kind == kind and f.active(self.instant)]
 
     # ---- instruments --------------------------------------------------------------------
 
     def shown(self) -> tuple[Floats, Floats]:
         """Instrument readings: turbines (G, 4) speed, load, load_limit, ambient; bearings (A, 3)
-        metal_temperature, oil_flow, oil_inlet. NaN where a message is lost."""
+        metal_temperature, oil_flow, oil_inlet."""
         turbines, bearings = len(self.turbines), len(self.bearings)
         draws = self.noise * _normals(self.seed, self.steps, 1, 3 * turbines + 3 * bearings)
         g = draws[: 3 * turbines].reshape(turbines, 3)
@@ -232,33 +224,34 @@ class SteamHall:
         turbine = np.stack([self.speed, self.load, self.load_limit, ambient], axis=1)
         turbine[:, [0, 1, 3]] += g * (1.0, 0.3, 0.15)
         metal = self.temperature + self.truth.bias + 0.3 * a[:, 0]
-        for fault in self._now("sensor_drift"):
-            hours = (self.instant - fault.start) / SECOND / HOUR
-            metal[self.bearings.index(fault.twin)] += fault.strength * hours
-        metal = np.where(np.isnan(self.held), metal, self.held)
         flow, inlet = self.flow + 0.15 * a[:, 1], self.inlet[self.group] + 0.1 * a[:, 2]
         return turbine, np.stack([metal, flow, inlet], axis=1)
 
     def readings(self) -> list[tuple[str, dict[str, float]]]:
-        """Messages of this instant: (twin, {signal: value}); a fault may lose or repeat one."""
+        """What sound instruments send at this instant: (twin, {signal: value})."""
         turbine, bearing = self.shown()
-        rows = [
-            (twin, dict(zip(TURBINE_SIGNALS, map(float, values), strict=True)))
-            for twin, values in zip(self.turbines, turbine.round(4), strict=True)
-        ] + [
-            (twin, dict(zip(BEARING_SIGNALS, map(float, values), strict=True)))
-            for twin, values in zip(self.bearings, bearing.round(4), strict=True)
+        return [
+            (twin, dict(zip(signals, map(float, values), strict=True)))
+            for names, signals, table in (
+                (self.turbines, TURBINE_SIGNALS, turbine.round(4)),
+                (self.bearings, BEARING_SIGNALS, bearing.round(4)),
+            )
+            for twin, values in zip(names, table, strict=True)
         ]
-        lost = {f.twin: f.strength for f in self._now("dropout")}
-        twice = {f.twin: f.strength for f in self._now("duplicates")}
-        if not lost and not twice:
-            return rows
-        luck = np.random.Generator(np.random.Philox(key=[self.seed, 3 * self.steps + 2]))
-        sent = []
-        for (twin, values), chance in zip(rows, luck.random(len(rows)), strict=True):
-            if chance >= lost.get(twin, 0.0):
-                sent.extend([(twin, values)] * (2 if chance > 1 - twice.get(twin, 0.0) else 1))
-        return sent
+
+    def measured(self) -> Floats:
+        """The same as one column, one number a slot: (N,)."""
+        return np.concatenate([table.ravel() for table in self.shown()]).round(4)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """Whose signal each number of `measured` is."""
+        twins, signals = self.turbines + self.bearings, TURBINE_SIGNALS + BEARING_SIGNALS
+        g, t = len(self.turbines), len(TURBINE_SIGNALS)
+        a, b = len(self.bearings), len(BEARING_SIGNALS)
+        twin = np.concatenate([np.repeat(np.arange(g), t), g + np.repeat(np.arange(a), b)])
+        signal = np.concatenate([np.tile(np.arange(t), g), np.tile(t + np.arange(b), a)])
+        return Slots(twins, list(signals), twin, signal)
 
     # ---- commands -----------------------------------------------------------------------
 
@@ -299,9 +292,7 @@ class SteamHall:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as JSON."""
-        arrays = {
-            name: [None if v != v else v for v in getattr(self, name).tolist()] for name in _ARRAYS
-        }
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
         return {
             "seed": self.seed,
             "turbines": len(self.turbines),
@@ -320,16 +311,13 @@ class SteamHall:
         )
         hall.instant, hall.steps, hall.hall = state["instant"], state["steps"], state["hall"]
         for name in _ARRAYS:
-            values = [np.nan if v is None else v for v in state[name]]
-            setattr(hall, name, np.array(values, dtype=np.float64))
+            setattr(hall, name, np.array(state[name], dtype=np.float64))
         return hall
 
 
 TURBINE_SIGNALS = ("speed", "load", "load_limit", "ambient")
 BEARING_SIGNALS = ("metal_temperature", "oil_flow", "oil_inlet")
-_ARRAYS = (
-    "speed demand load load_limit load_target inlet temperature wear flow flow_target held".split()
-)
+_ARRAYS = "speed demand load load_limit load_target inlet temperature wear flow flow_target".split()
 
 
 def daily_demand(instant: int) -> float:
@@ -348,8 +336,8 @@ def demo_faults(start: int = START) -> tuple[Fault, ...]:
     hour = int(HOUR * SECOND)
     return (
         Fault("wear", "st1-b2", start + 8 * hour),
-        Fault("duplicates", "st2-b1", start),
-        Fault("dropout", "st2-b3", start + 30 * hour, start + 36 * hour, 0.2),
+        Fault("duplicate", "st2-b1", start, share=0.3),
+        Fault("dropout", "st2-b3", start + 30 * hour, start + 36 * hour, share=0.2),
     )
 
 
