@@ -133,9 +133,9 @@ class Simulator:
                 self._write_truth()
 
     def close(self) -> None:
-        """Save what is not taken yet, and let go of the wire."""
-        self.save()
+        """Let go of the wire, and save what it has not taken."""
         self.wire.close()
+        self.save()
 
     @property
     def ended(self) -> bool:
