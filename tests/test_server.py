@@ -450,16 +450,6 @@ def test_the_document_describes_every_route_with_an_example(ovens: Ovens) -> Non
                 assert ok["content"]["application/json"]["example"], path
 
 
-def test_the_live_stream_tells_the_picture_and_then_its_changes(ovens: Ovens) -> None:
-    with ovens.http.stream("GET", "/live") as answer:
-        lines = (line for line in answer.iter_lines() if line)
-        assert next(lines) == "event: view"
-        assert len(json.loads(next(lines).removeprefix("data: "))["twins"]) == 2
-        ovens.send({"twin": "oven-2", "time": ovens.now(), "values": {"power": 3.0}})
-        assert next(lines) == "event: change"
-        assert json.loads(next(lines).removeprefix("data: "))["tick"] > 0
-
-
 def test_a_client_that_leaves_before_its_stream_begins_keeps_no_place(ovens: Ovens) -> None:
     app = create_app(ovens.host)
     bearer = f"Bearer {ovens.host.token}".encode()

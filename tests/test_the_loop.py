@@ -131,7 +131,7 @@ def test_a_run_waits_for_a_person_and_promotes_only_what_beats_the_incumbent(hal
     waiting = hall.until(ended)
     assert waiting["status"] == "waiting", waiting
     assert all(twin["fleets"]["bearing"]["version"] == "typical"
-               for twin in host.view().twins if "bearing" in twin["fleets"])  # fmt: skip
+               for twin in host.view().twins() if "bearing" in twin["fleets"])  # fmt: skip
     host.run_verdict(run["id"], "approved", by="eva", why="the proofs are good")
     record = hall.until(lambda: (r := ended()) and r["status"] != "waiting" and r)
     assert record["status"] == "done", record

@@ -117,7 +117,7 @@ def replay(plant: PlantArgument, data: Data = None, as_json: Json = False) -> No
     else:
         display = load("gemel.display")
         state = display.of_store(folder)
-        state.twins = view.twins
+        display.with_twins(state, view)
         state.note = f"the end of the data, in {seconds:.1f} s"
         stdout().print(display.picture(state, data=hint(folder)))
     if stop.is_set():

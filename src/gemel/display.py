@@ -23,12 +23,15 @@ from rich.text import Text
 
 from gemel.clock import SECOND, WallClock, format_duration, parse_instant
 from gemel.flow.host import Host
+from gemel.flow.overview import Asked, overview
 from gemel.flow.receive import command_of
-from gemel.server.routes import value_line
+from gemel.flow.view import View
+from gemel.server.value import value_line
 from gemel.store.ledger import Ledger
 
 Record = dict[str, Any]
 BAR = 8  # characters of a health bar
+ROWS = 100  # twins that a picture may show
 REFRESH = 0.5  # s of wall time between two pictures
 _UNITS = (("d", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 _KINDS = (("findings", "finding"), ("proposals", "proposal"), ("invocations", "invocation"))
@@ -36,7 +39,10 @@ _KINDS = (("findings", "finding"), ("proposals", "proposal"), ("invocations", "i
 
 @dataclass
 class State:
-    """All that one picture needs; instants are ns, or ISO 8601 when they came over HTTP."""
+    """All that one picture needs; instants are ns, or ISO 8601 when they came over HTTP.
+
+    twins: rows of the overview, the worst first · total: how many twins there are
+    """
 
     plant: str
     at: Any
@@ -52,6 +58,7 @@ class State:
     live: bool = True
     units: dict[str, str] = field(default_factory=dict)
     sources: list[Record] = field(default_factory=list)
+    total: int = 0
 
 
 def of_host(host: Host) -> State:
@@ -59,11 +66,11 @@ def of_host(host: Host) -> State:
     view, ledger = host.view(), host.ledger
     proposals, invocations = ledger.proposals(limit=200), ledger.invocations(limit=200)
     note = "" if host.running else "stopped"
-    return State(
+    state = State(
         view.status["plant"],
         view.at,
         view.tick,
-        view.twins,
+        [],
         view.books,
         ledger.findings(status="open", limit=200),
         proposals,
@@ -74,6 +81,14 @@ def of_host(host: Host) -> State:
         units={p["id"]: command_of(host.plan, p["twin"], p["command"]).unit for p in proposals},
         sources=view.sources,
     )
+    with_twins(state, view)
+    return state
+
+
+def with_twins(state: State, view: View) -> None:
+    """Put the worst twins of a picture into a state."""
+    page = overview(view).page(Asked(), 0, ROWS)
+    state.twins, state.total = page["items"], page["total"]
 
 
 def instant_of(value: Any) -> int:
@@ -127,23 +142,6 @@ def money(amount: float) -> str:
     return f"{amount:.3g} €"
 
 
-def worst_mode(twin: Record) -> tuple[str, Record] | None:
-    """The failure mode with the least health, over all kernels of a twin."""
-    modes = [item for fleet in twin["fleets"].values() for item in fleet["health"].items()]
-    return min(modes, key=lambda item: item[1]["index"], default=None)
-
-
-def soonest(twin: Record) -> Record | None:
-    """The time to the limit that comes first."""
-    ruls = [rul for fleet in twin["fleets"].values() for rul in fleet["rul"]]
-    return min(ruls, key=_when, default=None)
-
-
-def _when(rul: Record) -> tuple[float, float]:
-    middle = rul["quantiles"].get("0.5")
-    return (float("inf") if middle is None else middle), -float(rul.get("reached", 0.0))
-
-
 # ---- the picture ------------------------------------------------------------------------------
 
 
@@ -166,8 +164,8 @@ def _head(state: State) -> Text:
     if state.speed not in (1.0, float("inf")):
         text.append(f"  ×{state.speed:g}", "dim")
     text.append(f"  tick {state.tick}", "dim")
-    if state.twins:
-        text.append(f"  {len(state.twins)} twin{'s' * (len(state.twins) > 1)}", "dim")
+    if state.total:
+        text.append(f"  {state.total} twin{'s' * (state.total > 1)}", "dim")
     if state.note:
         text.append(f"  {state.note}", "yellow")
     return text
@@ -178,39 +176,24 @@ def fleet_table(state: State, rows: int) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", expand=False)
     for name in ("twin", "health", "worst mode", "time to limit", "step", "age", "open"):
         table.add_column(name, no_wrap=True, justify="right" if name == "age" else "left")
-    spoken = [twin for twin in state.twins if twin["fleets"]]
-    ranked = sorted(spoken, key=_worst_first)
-    for twin in ranked[:rows]:
-        table.add_row(*_twin_row(twin, state))
-    if len(ranked) > rows:
-        table.add_row(Text(f"… {len(ranked) - rows} more", "dim"))
+    for twin in state.twins[:rows]:
+        table.add_row(*_twin_row(twin))
+    shown = min(rows, len(state.twins))
+    if state.total > shown:
+        table.add_row(Text(f"… {state.total - shown} more", "dim"))
     return table
 
 
-def _worst_first(twin: Record) -> tuple[float, float, int, str]:
-    """The soonest limit, then the least health, then what is open."""
-    rul = soonest(twin)
-    when = _when(rul)[0] if rul else float("inf")
-    return when, twin["worst"], -len(twin["findings"]), twin["id"]
-
-
-def _twin_row(twin: Record, state: State) -> list[Text]:
-    worst, rul = worst_mode(twin), soonest(twin)
-    begun = [fleet for fleet in twin["fleets"].values() if instant_of(fleet["instant"])]
-    step = Text("–", "dim")
-    if begun:
-        held = all(fleet["in_step"] for fleet in begun)
-        step = Text("yes", "green") if held else Text("no", "yellow")
-    last = max((instant_of(f["instant"]) for f in begun), default=0)
-    age = format_duration((instant_of(state.at) - last) / SECOND) if last else "–"
-    found = len(twin["findings"])
+def _twin_row(twin: Record) -> list[Text]:
+    worst, rul, age, found = twin["worst"], twin["rul"], twin["age"], twin["findings"]
+    step = Text("yes", "green") if twin["in_step"] else Text("no", "yellow")
     return [
         Text(twin["id"][:18], "bold"),
-        _health(worst[1]) if worst else Text("–", "dim"),
-        Text(worst[0][:14] if worst else "", "dim"),
-        Text(rul_words(rul) if rul else "", _colour(worst[1]["index"]) if worst else ""),
-        step,
-        Text(age, "dim"),
+        _health(worst) if worst else Text("–", "dim"),
+        Text(worst["mode"][:14] if worst else "", "dim"),
+        Text(rul_words(rul) if rul else "", _colour(worst["index"]) if worst else ""),
+        step if worst else Text("–", "dim"),
+        Text("–" if age is None else format_duration(age), "dim"),
         Text(str(found), "bold red") if found else Text("", "dim"),
     ]
 
@@ -402,11 +385,12 @@ def of_api(client: Any) -> State:
     status = client.get("status")
     if not status["running"]:
         status["note"] = (status["failure"] or {}).get("message", "its loop has stopped")
+    twins = client.get("overview", limit=ROWS)
     return State(
         status["plant"],
         status["at"],
         status["tick"],
-        client.get("twins", limit=1000)["items"],
+        twins["items"],
         status["books"],
         client.get("findings", status="open", limit=200)["items"],
         client.get("proposals", limit=200)["items"],
@@ -415,6 +399,7 @@ def of_api(client: Any) -> State:
         float(status["speed"] or float("inf")),
         status.get("note", ""),
         sources=status.get("sources", []),
+        total=twins["total"],
     )
 
 

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from gemel.clock import SECOND, parse_duration
 from gemel.errors import Invalid, NotFound
 from gemel.flow.rules import compile_rules
+from gemel.flow.seats import Seats
 from gemel.graph.plantfile import (
     Binding,
     PlantFile,
@@ -72,6 +74,11 @@ class Plan:
         """What a run records: every binding's kernel, the plant file's own hash, the engine."""
         kernels = {name: f.identity for name, f in self.fleets.items()}
         return kernels | {PLAN: self.identity, ENGINE: build()}
+
+    @cached_property
+    def seats(self) -> Seats:
+        """The twins by number."""
+        return Seats(self.plant, {name: fleet.twins for name, fleet in self.fleets.items()})
 
 
 def load_plan(path: Path) -> Plan:

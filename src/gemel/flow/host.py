@@ -8,10 +8,10 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,7 @@ LOOK_EVERY = 0.2  # s of wall time between two pictures, unless something happen
 LOOK_SHARE = 0.05  # of the time that pictures may take, of a large plant that is watched
 TOLD = 100  # refused samples and dead letters that one answer names
 ANSWER = 30.0  # s a person's request waits for the tick that takes it in
+Made = TypeVar("Made")
 
 
 class Host:
@@ -83,6 +84,8 @@ class Host:
         self._view: View | None = None
         self._look_at = 0.0
         self._news = False  # something happened that the picture does not show
+        self._told = 0  # ticks that changed a finding, a proposal or an invocation
+        self._read_once: dict[str, tuple[int, Any]] = {}
         self._threads: list[threading.Thread] = []
         self._inlets: dict[str, Inlet] = inlets(plan)
         self.runs = Runs(self)
@@ -205,7 +208,9 @@ class Host:
 
     def _on_commit(self, memory: Memory, tick: int, outcome: Outcome) -> None:
         """Called by the loop's thread after each commit."""
-        if outcome.findings or outcome.proposals or outcome.invocations or outcome.events:
+        decided = bool(outcome.findings or outcome.proposals or outcome.invocations)
+        self._told += decided
+        if decided or outcome.events:
             self._news = True
         self.runs.on_commit(outcome)
         with self._applied:
@@ -224,7 +229,7 @@ class Host:
             ):
                 with loop.still:
                     self._news = False
-                    self._view = look(self.plan, loop.memory, loop.tick, loop.epoch)
+                    self._view = look(self.plan, loop.memory, loop.tick, loop.epoch, self._view)
                 done = time.monotonic()
                 self._look_at = done + max(LOOK_EVERY, (done - began) / LOOK_SHARE)
             return self._view
@@ -233,6 +238,15 @@ class Host:
         if self.loop is None:
             raise Unavailable("host.not_ready", "it has not started", mend="wait a moment")
         return self.loop
+
+    def since_news(self, name: str, read: Callable[[], Made]) -> Made:
+        """What `read` gives of findings, proposals and invocations: read anew when one changed."""
+        told = self._told  # before it is read: what changes meanwhile is read again
+        known = self._read_once.get(name)
+        if known is None or known[0] != told:
+            known = self._read_once[name] = (told, read())
+        made: Made = known[1]
+        return made
 
     def submit(self, kind: str, body: dict[str, Any], source: str = "person") -> int:
         """Journal one entry and wait for the tick that takes it in; its sequence."""

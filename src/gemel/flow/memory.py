@@ -89,6 +89,7 @@ class FleetMemory:
     past: Past
     health: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     rul: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    settled: int = 0  # how often a row was, since the start: p, p_cov and versions are as they were
 
     def checkpoint(self, instant: int) -> Checkpoint:
         """The belief as it stands."""
@@ -100,6 +101,7 @@ class FleetMemory:
     def settle(self, row: int) -> None:
         """A row's belief was set by hand: no re-run undoes that."""
         self.past.floor[row] = self.grid.closed
+        self.settled += 1
 
 
 @dataclass

@@ -4,6 +4,8 @@ Owns    who is silent, what a source's clock says, the scores; why no command ma
 Never   judges a sample, and never lets a command through: it can only say no.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ import numpy as np
 from gemel.clock import SECOND, format_duration
 from gemel.flow.fleet import Fleet, Plan
 from gemel.flow.memory import Memory
+from gemel.flow.seats import Numbers
 from gemel.intake.clocks import lag_of
-from gemel.records import REASONS
+from gemel.intake.score import Score
+from gemel.records import REASONS, Bools, Floats, Instants
 
 LEAST = 0.5  # share of good samples over the last day below which a twin may command nothing
 DEAF = 6 * 3600.0  # s without a good reading of any sensor, after which a twin knows too little
@@ -56,23 +60,79 @@ def _why(memory: Memory, slot: int) -> str:
     return f" ({reason})" if reason else ""
 
 
-def twins(plan: Plan, memory: Memory) -> dict[str, dict[str, Any]]:
-    """Of every twin: its score, None when nothing was due, and its signals that are silent."""
-    rules, quality, now = plan.rules, memory.quality, memory.quality.watermark
-    twin, signal = rules.names
-    since = rules.periods.silent(quality.heard, quality.began, now)
-    still = since > 0
-    slot = rules.periods.slots[still]
-    worth = rules.periods.worth((now - since[still]) / SECOND, rules.periods.every[still])
-    missing = np.zeros(len(twin.words))
-    np.add.at(missing, twin.code[slot], worth)
-    told: dict[str, dict[str, Any]] = {
-        name: {"score": _score(share), "silent": []}
-        for name, share in zip(twin.words, quality.score.share(now, missing).tolist(), strict=True)
-    }
-    for k, start in zip(slot.tolist(), since[still].tolist(), strict=True):
-        told[twin[k]]["silent"].append({"signal": signal[k], "start": start})
-    return told
+@dataclass(frozen=True)
+class Trust:
+    """What was heard of every twin, as it stood: a copy, worked out when it is asked for.
+
+    now: ns · began: the first sample's `received_at` · good, due (W,): sums of the twins that have
+    telemetry, as they were worth at `at` (W,) · heard (E,): newest instants of what has a period
+    """
+
+    plan: Plan
+    now: int
+    began: int
+    good: Floats
+    due: Floats
+    at: Instants
+    heard: Instants
+
+    @staticmethod
+    def of(plan: Plan, memory: Memory) -> "Trust":
+        """As it is now."""
+        quality, score = memory.quality, memory.quality.score
+        return Trust(
+            plan,
+            quality.watermark,
+            quality.began,
+            score.good.copy(),
+            score.due.copy(),
+            score.at.copy(),
+            quality.heard.copy(),
+        )
+
+    @cached_property
+    def since(self) -> Instants:
+        """Since when each signal with a period is silent: (E,) ns, 0 = it is not."""
+        return self.plan.rules.periods.silent(self.heard, self.began, self.now)
+
+    @cached_property
+    def _twin(self) -> Numbers:
+        """The twin of each signal with a period: (E,)."""
+        slots = self.plan.rules.periods.slots
+        return np.searchsorted(self.plan.seats.first, slots, side="right") - 1
+
+    @cached_property
+    def score(self) -> Floats:
+        """The share of good samples of every twin: (T,), NaN where nothing was due."""
+        seats, periods = self.plan.seats, self.plan.rules.periods
+        still = np.flatnonzero(self.since > 0)
+        gone = (self.now - self.since[still]) / SECOND
+        worth = periods.worth(gone, periods.every[still])
+        missing = np.zeros(len(seats.ids))
+        np.add.at(missing, self._twin[still], worth)
+        score = np.full(len(seats.ids), np.nan)
+        score[seats.heard] = Score(self.good, self.due, self.at).share(
+            self.now, missing[seats.heard]
+        )
+        return score
+
+    @cached_property
+    def silent(self) -> Bools:
+        """The twins of whose signals with a period none is heard: (T,)."""
+        count = len(self.plan.seats.ids)
+        due = np.bincount(self._twin, minlength=count)
+        gone = np.bincount(self._twin[self.since > 0], minlength=count)
+        return np.asarray((due > 0) & (due == gone))
+
+    def told(self, number: int) -> dict[str, Any]:
+        """The score of one twin, None when nothing was due, and its signals that are silent."""
+        slots, signal = self.plan.rules.periods.slots, self.plan.rules.names[1]
+        low, high = np.searchsorted(slots, self.plan.seats.first[number : number + 2])
+        still = low + np.flatnonzero(self.since[low:high] > 0)
+        return {
+            "score": _score(self.score[number]),
+            "silent": [{"signal": signal[slots[k]], "start": int(self.since[k])} for k in still],
+        }
 
 
 def sources(memory: Memory) -> list[dict[str, Any]]:

@@ -1,95 +1,218 @@
 """The picture after a commit: what people and programs are shown.
 
-Owns    turning rows back into twins, with units, doubt and age on every number.
-Never   is read by the tick: it is a copy, and may be a moment old.
+Owns    the columns that are looked at, as they stood, and turning rows of them into twins, with
+        units, doubt and age on every number.
+Never   is read by the tick: it is a copy, and may be a moment old. No twin is made into words
+        before somebody asks for it.
 """
 
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gemel.flow import trust
 from gemel.flow.fleet import Fleet, Plan
 from gemel.flow.memory import FleetMemory, Memory
-from gemel.records import REASONS
+from gemel.flow.trust import Trust
+from gemel.intake.quality import Codes
+from gemel.records import REASONS, Bools, Floats, Instants
 
 IN_STEP = 3.0  # running NIS per sensor above this: the twin does not track its asset, and says so
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One fleet as it stood, rows as in the plan; NaN: it is not known.
+
+    instant (A,) ns, 0 = not begun · mean, var (A,X) · nis, stale (A,) · u (A,U)
+    foreseen, innovation, innovation_var, mask (A,Y) · p, p_var (A,P) · versions (A)
+    health: mode → (index (A,), std (A,)) · rul: twin → its latest RUL records
+    """
+
+    instant: Instants
+    mean: Floats
+    var: Floats
+    nis: Floats
+    stale: Bools
+    u: Floats
+    foreseen: Floats
+    innovation: Floats
+    innovation_var: Floats
+    mask: Bools
+    p: Floats
+    p_var: Floats
+    versions: list[str]
+    health: dict[str, tuple[Floats, Floats]]
+    rul: dict[str, list[dict[str, Any]]]
+    settled: int = 0
+
+    @staticmethod
+    def of(held: FleetMemory, before: "Columns | None" = None) -> "Columns":
+        """As a fleet stands now; what seldom changes is shared with the picture `before`."""
+        e = held.estimate
+        if before is not None and before.settled == held.settled:
+            fitted = before.p, before.p_var, before.versions
+        else:
+            fitted = held.p.copy(), _variances(held.p_cov), held.versions.copy()
+        return Columns(
+            e.instant.copy(),
+            e.mean.copy(),
+            _variances(e.cov),
+            held.nis.copy(),
+            held.stale.copy(),
+            held.u.copy(),
+            e.foreseen.copy(),
+            e.innovation.copy(),
+            e.innovation_var.copy(),
+            e.mask.copy(),
+            *fitted,
+            dict(held.health),
+            held.rul.copy(),
+            held.settled,
+        )
+
+    @property
+    def begun(self) -> Bools:
+        """The rows that have an estimate: (A,)."""
+        return self.instant > 0
+
+    @property
+    def in_step(self) -> Bools:
+        """The rows that track their assets: (A,)."""
+        return self.begun & (self.nis < IN_STEP) & ~self.stale
 
 
 @dataclass(frozen=True)
 class View:
-    """One plant at one tick."""
+    """One plant at one tick.
 
+    instant, value, reason (S,): the newest of every slot · open_: twin → ids of its open findings
+    """
+
+    plan: Plan
     at: int
     tick: int
     epoch: int
-    twins: list[dict[str, Any]]
+    columns: dict[str, Columns]
+    instant: Instants
+    value: Floats
+    reason: Codes
+    trust: Trust
+    open_: dict[str, list[str]]
     books: dict[str, dict[str, int]]
-    fleets: list[dict[str, Any]]
     sources: list[dict[str, Any]]
     status: dict[str, Any] = field(default_factory=dict)
+    _kept: dict[Any, Any] = field(default_factory=dict)
+    _making: Any = field(default_factory=threading.RLock)
+
+    def once(self, key: Any, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made once for this picture and shared by all who ask."""
+        with self._making:
+            if key not in self._kept:
+                self._kept[key] = make()
+            made: Made = self._kept[key]
+            return made
 
     def twin(self, identity: str) -> dict[str, Any] | None:
         """One twin's picture, None when there is no such twin."""
-        return next((twin for twin in self.twins if twin["id"] == identity), None)
+        number = self.plan.seats.number.get(identity)
+        return None if number is None else self.picture(number)
 
+    def twins(self, numbers: Iterable[int] | None = None) -> list[dict[str, Any]]:
+        """The pictures of some twins by number, None: of all."""
+        every = range(len(self.plan.seats.ids)) if numbers is None else numbers
+        return [self.picture(k) for k in every]
 
-def look(plan: Plan, memory: Memory, tick: int, epoch: int) -> View:
-    """The picture of a memory."""
-    findings: dict[str, list[str]] = {}
-    for finding in memory.findings.open.values():
-        findings.setdefault(finding.twin, []).append(finding.id)
-    trusted = trust.twins(plan, memory)
-    nothing: dict[str, Any] = {"score": None, "silent": []}
-    twins = []
-    for twin in plan.plant.twins.values():
-        rows = {
-            name: _row(fleet, memory.fleets[name], fleet.row[twin.id])
-            for name, fleet in plan.fleets.items()
+    def picture(self, number: int) -> dict[str, Any]:
+        """One twin, whole."""
+        twin = self.plan.plant.twins[self.plan.seats.ids[number]]
+        fleets = {
+            name: row(fleet, self.columns[name], fleet.row[twin.id])
+            for name, fleet in self.plan.fleets.items()
             if twin.id in fleet.row
         }
-        indices = [h["index"] for f in rows.values() for h in f["health"].values()]
-        twins.append(
+        indices = [h["index"] for f in fleets.values() for h in f["health"].values()]
+        return {
+            "id": twin.id,
+            "interface": twin.interface,
+            "properties": dict(twin.properties),
+            "links": dict(twin.links),
+            "latest": self.latest(number),
+            "fleets": fleets,
+            "findings": self.open_.get(twin.id, []),
+            "quality": self.trust.told(number),
+            "worst": min(indices, default=1.0),
+        }
+
+    def latest(self, number: int, most: int | None = None) -> dict[str, Any]:
+        """The newest sample of each signal of a twin; `most`: of its first signals only."""
+        seats, plant = self.plan.seats, self.plan.plant
+        interface = seats.interfaces[seats.interface[number]]
+        latest = {}
+        declared = list(plant.interfaces[interface].telemetry.values())[:most]
+        for slot, signal in enumerate(declared, int(seats.first[number])):
+            if self.instant[slot]:
+                latest[signal.name] = {
+                    "value": float(self.value[slot]),
+                    "unit": signal.unit,
+                    "instant": int(self.instant[slot]),
+                    **_quality(int(self.reason[slot])),
+                }
+        return latest
+
+    @cached_property
+    def fleets(self) -> list[dict[str, Any]]:
+        """One row a binding."""
+        return [
             {
-                "id": twin.id,
-                "interface": twin.interface,
-                "properties": dict(twin.properties),
-                "links": dict(twin.links),
-                "latest": _latest(plan, memory, twin.id, twin.interface),
-                "fleets": rows,
-                "findings": findings.get(twin.id, []),
-                "quality": trusted.get(twin.id, nothing),
-                "worst": min(indices, default=1.0),
+                "binding": name,
+                "kernel": fleet.identity,
+                "rows": len(fleet.twins),
+                "begun": int(self.columns[name].begun.sum()),
+                "in_step": int(self.columns[name].in_step.sum()),
+                "every": fleet.binding.every,
             }
-        )
-    status = {
-        "plant": plan.plant.name,
-        "open_findings": len(memory.findings.open),
-        "open_proposals": len(memory.control.proposals),
-        "unfinished_invocations": len(memory.control.invocations),
-        "journal_sequence": memory.sequence,
-    }
-    books = {source: dict(book) for source, book in memory.books.items()}
-    fleets = [_fleet(name, fleet, memory.fleets[name]) for name, fleet in plan.fleets.items()]
-    sources = trust.sources(memory)
-    return View(memory.at, tick, epoch, twins, books, fleets, sources, status)
+            for name, fleet in self.plan.fleets.items()
+        ]
 
 
-def _latest(plan: Plan, memory: Memory, twin: str, interface: str) -> dict[str, Any]:
-    latest = {}
-    for signal, declared in plan.plant.interfaces[interface].telemetry.items():
-        slot = plan.rules.index[twin, signal]
-        instant = int(memory.quality.instant[slot])
-        if instant:
-            value = float(memory.quality.value[slot])
-            latest[signal] = {
-                "value": value,
-                "unit": declared.unit,
-                "instant": instant,
-                **_quality(int(memory.quality.reason[slot])),
-            }
-    return latest
+def look(plan: Plan, memory: Memory, tick: int, epoch: int, before: View | None = None) -> View:
+    """The picture of a memory: its columns, copied. `before`: an earlier one of the same memory."""
+    earlier = {} if before is None else before.columns
+    open_: dict[str, list[str]] = {}
+    for finding in memory.findings.open.values():
+        open_.setdefault(finding.twin, []).append(finding.id)
+    quality = memory.quality
+    return View(
+        plan,
+        memory.at,
+        tick,
+        epoch,
+        {name: Columns.of(held, earlier.get(name)) for name, held in memory.fleets.items()},
+        quality.instant.copy(),
+        quality.value.copy(),
+        quality.reason.copy(),
+        Trust.of(plan, memory),
+        open_,
+        {source: dict(book) for source, book in memory.books.items()},
+        trust.sources(memory),
+        {
+            "plant": plan.plant.name,
+            "open_findings": len(memory.findings.open),
+            "open_proposals": len(memory.control.proposals),
+            "unfinished_invocations": len(memory.control.invocations),
+            "journal_sequence": memory.sequence,
+        },
+    )
+
+
+def _variances(cov: Floats) -> Floats:
+    return np.diagonal(cov, axis1=1, axis2=2).copy()
 
 
 def _quality(reason: int) -> dict[str, str]:
@@ -99,61 +222,47 @@ def _quality(reason: int) -> dict[str, str]:
     return {"quality": grade, "reason": word}
 
 
-def _row(fleet: Fleet, held: FleetMemory, row: int) -> dict[str, Any]:
-    layout, estimate = fleet.kernel.layout, held.estimate
-    std = np.sqrt(np.maximum(np.diagonal(estimate.cov[row]), 0.0))
-    begun = bool(estimate.instant[row] > 0)
+def row(fleet: Fleet, held: Columns, k: int) -> dict[str, Any]:
+    """One row of a fleet in words."""
+    layout, begun = fleet.kernel.layout, bool(held.instant[k] > 0)
+    std, p_std, spread = (
+        np.sqrt(np.maximum(var[k], 0.0)).tolist()
+        for var in (held.var, held.p_var, held.innovation_var)
+    )
+    mean, u, p, foreseen = (c[k].tolist() for c in (held.mean, held.u, held.p, held.foreseen))
+    measured = np.where(held.mask[k], held.foreseen[k] + held.innovation[k], np.nan).tolist()
+    stale, nis = bool(held.stale[k]), float(held.nis[k])
     return {
         "kernel": fleet.identity,
-        "version": held.versions[row],
-        "instant": int(estimate.instant[row]),
-        "in_step": begun and float(held.nis[row]) < IN_STEP and not bool(held.stale[row]),
-        "stale": bool(held.stale[row]),
-        "nis": float(held.nis[row]),
+        "version": held.versions[k],
+        "instant": int(held.instant[k]),
+        "in_step": None if np.isnan(nis) else begun and nis < IN_STEP and not stale,
+        "stale": stale,
+        "nis": nis,
         "inputs": {
-            name: {"value": float(held.u[row, k]), "unit": signal.unit}
-            for k, (name, signal) in enumerate(layout.inputs.items())
+            name: {"value": u[n], "unit": signal.unit}
+            for n, (name, signal) in enumerate(layout.inputs.items())
         },
         "states": {
-            name: {"mean": float(estimate.mean[row, k]), "std": float(std[k]), "unit": state.unit}
-            for k, (name, state) in enumerate(layout.states.items())
+            name: {"mean": mean[n], "std": std[n], "unit": state.unit}
+            for n, (name, state) in enumerate(layout.states.items())
         },
         "sensors": {
             name: {
-                "measured": float(estimate.foreseen[row, k] + estimate.innovation[row, k])
-                if estimate.mask[row, k]
-                else None,
-                "foreseen": float(estimate.foreseen[row, k]),
-                "std": float(np.sqrt(estimate.innovation_var[row, k])),
+                "measured": measured[n] if held.mask[k, n] else None,
+                "foreseen": foreseen[n],
+                "std": spread[n],
                 "unit": sensor.unit,
             }
-            for k, (name, sensor) in enumerate(layout.outputs.items())
+            for n, (name, sensor) in enumerate(layout.outputs.items())
         },
         "health": {
-            mode: {"index": float(index[row]), "std": float(spread[row])}
-            for mode, (index, spread) in (held.health.items() if begun else ())
+            mode: {"index": float(index[k]), "std": float(std_[k])}
+            for mode, (index, std_) in (held.health.items() if begun else ())
         },
-        "rul": held.rul.get(fleet.twins[row], []),
+        "rul": held.rul.get(fleet.twins[k], []),
         "parameters": {
-            name: {
-                "value": float(held.p[row, k]),
-                "std": float(np.sqrt(held.p_cov[row, k, k])),
-                "scale": item.scale,
-                "unit": item.unit,
-            }
-            for k, (name, item) in enumerate(layout.parameters.items())
+            name: {"value": p[n], "std": p_std[n], "scale": item.scale, "unit": item.unit}
+            for n, (name, item) in enumerate(layout.parameters.items())
         },
-    }
-
-
-def _fleet(name: str, fleet: Fleet, held: FleetMemory) -> dict[str, Any]:
-    begun = held.estimate.instant > 0
-    in_step = begun & (held.nis < IN_STEP) & ~held.stale
-    return {
-        "binding": name,
-        "kernel": fleet.identity,
-        "rows": len(fleet.twins),
-        "begun": int(begun.sum()),
-        "in_step": int(in_step.sum()),
-        "every": fleet.binding.every,
     }

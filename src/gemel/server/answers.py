@@ -7,10 +7,12 @@ Never   changes a number.
 import base64
 import json
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 
 from gemel.clock import SECOND, format_instant, parse_instant
 from gemel.errors import Invalid
@@ -26,20 +28,25 @@ UNREAD = {  # a body of which nothing could be read, not even as a dead letter o
     "http.unpacks_too_far": 413,
 }
 DAY = 86_400 * SECOND
+_PLAIN = (str, int, bool, type(None))
 EARLIEST = 10**15  # ns; below this (the twelfth day of 1970) a number is no instant of a plant
 
 
 def worded(record: Any) -> Any:
     """A record with its instants as ISO 8601 (0 becomes null), its NaN and infinities as null."""
+    kind = type(record)
+    if kind in _PLAIN:
+        return record
+    if kind is float:
+        return record if isfinite(record) else None
     if isinstance(record, dict):
-        return {key: _entry(key, value) for key, value in record.items()}
+        return {
+            key: value if type(value) in _PLAIN and key not in INSTANTS else _entry(key, value)
+            for key, value in record.items()
+        }
     if isinstance(record, (list, tuple)):
         return [worded(item) for item in record]
-    if isinstance(record, np.generic):
-        record = record.item()
-    if isinstance(record, float) and not np.isfinite(record):
-        return None
-    return record
+    return worded(record.item()) if isinstance(record, np.generic) else record
 
 
 def _entry(key: str, value: Any) -> Any:
@@ -48,11 +55,16 @@ def _entry(key: str, value: Any) -> Any:
     return worded(value)
 
 
+def as_json(record: Any) -> bytes:
+    """A record as the API tells it."""
+    return to_json(worded(record))
+
+
 class Answer(JSONResponse):
     """JSON of a record, instants worded."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(worded(content), separators=(",", ":"), allow_nan=False).encode()
+        return as_json(content)
 
 
 def page(

@@ -30,9 +30,10 @@ from gemel.errors import (
     Unavailable,
 )
 from gemel.flow.host import Host
-from gemel.server import history, ingest, kernels, live, routes
+from gemel.server import history, ingest, kernels, live, overview, routes
 from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
+from gemel.server.board import Board
 
 PORT = 8787
 STATUS: list[tuple[type[GemelError], int]] = [
@@ -71,12 +72,13 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
     )
     app.state.host = host
     app.state.ingest = CapacityLimiter(ingest.THREADS)
-    app.state.stopping = stopping or threading.Event()
+    app.state.board = Board(host, stopping or threading.Event())
     app.include_router(routes.router, prefix="/api/v1")
     app.include_router(history.router, prefix="/api/v1")
     app.include_router(kernels.router, prefix="/api/v1")
     app.include_router(ingest.router, prefix="/api/v1")
     app.include_router(live.router, prefix="/api/v1")
+    app.include_router(overview.router, prefix="/api/v1")
     app.add_exception_handler(GemelError, _ours)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_route)

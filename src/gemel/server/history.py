@@ -5,6 +5,7 @@ Never   changes history but by an erasure, through the host's own door.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -15,6 +16,7 @@ from pydantic import BaseModel, Field
 from gemel.clock import SECOND, parse_duration, parse_instant
 from gemel.errors import Invalid
 from gemel.flow.host import Host
+from gemel.server import pictures
 from gemel.server.answers import DAY, Answer, page, read_key, read_valid, write_key
 from gemel.server.asked import (
     After,
@@ -201,12 +203,13 @@ def latest(
 ) -> Response:
     host, view = told_by(request)
     if known_at is None:  # from memory
-        rows = [
-            {"twin": one["id"], "signal": name, **told}
-            for one in sorted(view.twins, key=lambda one: str(one["id"]))
-            for name, told in sorted(one["latest"].items())
-            if (twin is None or one["id"] in twin) and (signal is None or name in signal)
-        ]
+        seats = view.plan.seats
+        known = [one for one in sorted(set(twin or [])) if one in seats.number]
+        order = seats.by_id.tolist() if twin is None else [seats.number[one] for one in known]
+        last = seats.number.get((after or "").partition(" ")[0])
+        order = order[order.index(last) :] if last in order else order
+        many = limit + 1 + max(len(i.telemetry) for i in view.plan.plant.interfaces.values())
+        rows = list(islice(pictures.latest(view, order, signal), many))
     else:
         rows = host.lake.latest(twin, signal, tick_of(host, known_at)).to_pylist()
     return answer(view, page(rows, limit, after, lambda row: f"{row['twin']} {row['signal']}"))

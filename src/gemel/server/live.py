@@ -1,41 +1,106 @@
-"""The live stream: what changed in the picture, as server-sent events.
+"""The live stream: sections of the picture as server-sent events.
 
-Owns    `GET /api/v1/live`: the whole picture once, then only what differs from the last told.
-Never   holds a tick up: it looks at the latest picture, and a slow reader misses those between.
+Owns    `GET /api/v1/live`: which sections there are, and who may still open a stream.
+Never   holds a tick up: it tells the latest picture, and a slow reader misses those between.
 
-    event: view      data: {at, tick, status, twins: [all], books, fleets, sources}
-    event: change    data: {at, tick, status?, twins?: [those that changed], books?, fleets?, …}
+    event: NAME      data: the whole section, each time it has changed, at most once a second
+    event: problem   data: {section, code, message, where, mend, explain}
 """
 
-import asyncio
-import json
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import aclosing
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import TypeAdapter, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from gemel.errors import Unavailable
+from gemel.errors import Invalid, Unavailable
 from gemel.flow.host import Host
+from gemel.flow.overview import overview as overview_of
 from gemel.flow.view import View
-from gemel.server.answers import worded
+from gemel.server import pictures
+from gemel.server.board import Board, Question
+from gemel.server.overview import Shown
 from gemel.server.pages import says
 
 router = APIRouter()
-LOOK = 0.25  # s between two looks
-QUIET = 15.0  # s without a change until a comment keeps the line open
+SECTIONS = ("status", "overview", "twin", "inbox", "sources", "latest")
 MOST = 32  # streams at once
+NAMED = 200  # signals of one stream
 _open = threading.BoundedSemaphore(MOST)
+_shown = TypeAdapter(Shown)
+
+Sections = Annotated[str, Query(max_length=100, description=f"of {', '.join(SECTIONS)}")]
+About = Annotated[str, Query(max_length=500, description="the query of GET /overview, URL-encoded")]
+TwinId = Annotated[str | None, Query(min_length=1, max_length=64, description="of section twin")]
+Latest = Annotated[str, Query(max_length=26_000, description="of section latest: twin:signal,…")]
 
 
-@router.get("/live", **says("live", "Server-sent events: the picture, then its changes"))
-async def live(request: Request) -> Response:
+@router.get("/live", **says("live", "Server-sent events: sections of the picture, as they change"))
+async def live(
+    request: Request,
+    sections: Sections = "status,overview,inbox",
+    overview: About = "",
+    twin: TwinId = None,
+    latest: Latest = "",
+) -> Response:
     host: Host = request.app.state.host
-    host.view()  # an answer of 503 before the stream begins, not in it
+    board: Board = request.app.state.board
+    view = host.view()  # an answer of 503 before the stream begins, not in it
+    questions = [
+        _question(name, view, overview, twin, latest) for name in dict.fromkeys(sections.split(","))
+    ]
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return _Stream(_stream(request, host), 200, headers, "text/event-stream")
+    return _Stream(_events(request, board, questions), 200, headers, "text/event-stream")
+
+
+def _question(name: str, view: View, query: str, twin: str | None, latest: str) -> Question:
+    """What one section is about; what cannot be answered is refused before the stream begins."""
+    if name == "status":
+        return Question(name, None, pictures.brief)
+    if name == "inbox":
+        return Question(name, None, pictures.inbox)
+    if name == "sources":
+        return Question(name, None, pictures.sources)
+    if name == "overview":
+        shown = _read(query)
+        asked, offset, limit = shown.asked(), shown.offset, shown.limit
+        return Question(
+            name,
+            (asked, offset, limit),
+            lambda host, view: overview_of(view).page(asked, offset, limit),
+        )
+    if name == "twin" and twin is not None:
+        pictures.twin(view, twin)
+        return Question(name, twin, lambda host, view: pictures.twin(view, twin))
+    if name == "latest" and latest:
+        pairs = tuple(_pair(one) for one in latest.split(",")[:NAMED])
+        return Question(name, pairs, lambda host, view: pictures.named(view, pairs))
+    raise Invalid(
+        "live.section",
+        f"section '{name[:40]}' is not there, or lacks what it is about",
+        where="sections",
+        mend=f"there are {', '.join(SECTIONS)}; twin needs twin=ID, latest latest=twin:signal",
+    )
+
+
+def _read(query: str) -> Shown:
+    try:
+        return _shown.validate_python(dict(parse_qsl(query)))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(str(part) for part in ("overview", *first["loc"]))
+        mend = "write it as GET /api/v1/overview takes it, and encode it once more"
+        raise Invalid("request.invalid", str(first["msg"]), where=place, mend=mend) from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    twin, _, signal = text.partition(":")
+    return twin, signal
 
 
 class _Stream(StreamingResponse):
@@ -55,39 +120,12 @@ class _Stream(StreamingResponse):
             places.release()
 
 
-async def _stream(request: Request, host: Host) -> AsyncIterator[str]:
-    stopping: threading.Event = request.app.state.stopping
-    told: dict[str, str] = {}
-    last: View | None = None
-    quiet = 0.0
-    while not stopping.is_set() and not await request.is_disconnected():
-        view = host.view()
-        if view is not last:
-            yield _event("change" if told else "view", _changes(view, told))
-            last, quiet = view, 0.0
-        elif (quiet := quiet + LOOK) > QUIET:
-            yield ": still here\n\n"
-            quiet = 0.0
-        await asyncio.sleep(LOOK)
-
-
-def _changes(view: View, told: dict[str, str]) -> dict[str, Any]:
-    """What differs from what was told before; `told` (key → JSON) is brought up to date."""
-    out: dict[str, Any] = {"at": view.at, "tick": view.tick}
-    for name in ("status", "books", "fleets", "sources"):
-        if _new(told, name, getattr(view, name)):
-            out[name] = getattr(view, name)
-    twins = [twin for twin in view.twins if _new(told, f"twin {twin['id']}", twin)]
-    return {**out, "twins": twins} if twins else out
-
-
-def _new(told: dict[str, str], key: str, value: Any) -> bool:
-    text = json.dumps(worded(value))
-    changed = told.get(key) != text
-    told[key] = text
-    return changed
-
-
-def _event(name: str, body: dict[str, Any]) -> str:
-    text = json.dumps(worded(body), separators=(",", ":"))
-    return f"event: {name}\ndata: {text}\n\n"
+async def _events(request: Request, board: Board, questions: list[Question]) -> AsyncIterator[Any]:
+    if await request.is_disconnected():
+        return
+    async with aclosing(board.follow(questions)) as events:
+        async for event in events:
+            if event:
+                yield event
+            elif await request.is_disconnected():
+                return

@@ -269,12 +269,32 @@ _ROW = {"twin": "st1", "instant": _AT, "speed": 3000.0, "load": 91.5}
 _ERASED = {"twin": "st1", "before": _AT, "by": "M. Keller", "why": "the test run of the works"}
 _ESTIMATE = {"twin": "st1-b2", "binding": "bearing", "name": "wear", "mean": 0.31, "std": 0.02}
 
+_LINE = {
+    "id": "st1-b2",
+    "interface": "Bearing",
+    "status": "warning",
+    "worst": {"binding": "bearing", "mode": "worn out", "index": 0.69, "std": 0.02},
+    "rul": _RUL,
+    "in_step": True,
+    "stale": False,
+    "age": 30.0,
+    "findings": 1,
+    "quality": 0.982,
+    "values": {"oil_flow": {"value": 35.1, "unit": "L/min", "quality": "good"}},
+}
+_COUNTS = {"all": 1, "failed": 0, "warning": 1, "out_of_step": 0, "silent": 0, "ok": 0}
+_TILES = {"at": _AT, "tick": 7201, "ids_hash": "0f3a…", "n": 1, "status": "AQ==", "worst": "rQ=="}
+_PLANT = {"plant": "steam-hall", "currency": "EUR", "time_zone": "UTC", "interfaces": []}
+
 # noun: (tag, an answer by example, the statuses of errors it may give)
 _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
     "status": ("state", {"plant": "steam-hall", "at": _AT, "tick": 7201, "running": True}, ()),
     "twins": ("state", _items(_TWIN), (422,)),
     "twin": ("state", _TWIN, (404,)),
     "why": ("state", {"twin": "st1-b2", "samples": {}, "fleets": {"bearing": _FLEET}}, (404,)),
+    "overview": ("state", {**_items(_LINE), "total": 1, "counts": _COUNTS}, (422,)),
+    "tiles": ("state", _TILES, (422,)),
+    "plant": ("state", _PLANT, ()),
     "fleets": ("state", _items({"binding": "bearing", "rows": 8, "in_step": 8}), ()),
     "kernels": ("kernels", {"items": [_KERNEL], "next": None}, ()),
     "kernel": ("kernels", {**_KERNEL, **_IN_USE, **_NOW}, (404,)),
@@ -291,7 +311,7 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
         {"binding": "bearing", **_PROMOTED, "journal": 61_010},
         (404, 409, 422, 503),
     ),
-    "live": ("state", None, (503,)),
+    "live": ("state", None, (404, 422, 503)),
     "history": ("history", _items({**_SAMPLE, "quality": 0, "source": "hall"}), (422,)),
     "estimates": ("history", _items({**_ESTIMATE, "instant": _AT}), (422,)),
     "lines": ("history", {**_items(_SAMPLE), "notes": []}, (422,)),

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, FiniteFloat
 
-from gemel.clock import format_instant, parse_instant
+from gemel.clock import parse_instant
 from gemel.errors import NotFound
+from gemel.flow.overview import Asked, overview
+from gemel.server import pictures
 from gemel.server.answers import (
     Answer,
     ordered,
@@ -23,7 +25,6 @@ from gemel.server.asked import (
     Known,
     Limit,
     Name,
-    Record,
     Valid,
     Who,
     Why,
@@ -33,14 +34,14 @@ from gemel.server.asked import (
     told_by,
 )
 from gemel.server.pages import ABOUT, TAGS, says
+from gemel.server.pictures import MOST
 
 router = APIRouter()
-MOST = 10_000  # rows of a ledger list that are looked through
 NOUNS = (
     "status twins fleets findings proposals invocations sources dead-letters history estimates "
-    "kernels runs value ledger telemetry events maintenance live quality erasures"
+    "kernels runs value ledger telemetry events maintenance live quality erasures overview plant"
 ).split()
-__all__ = ["ABOUT", "NOUNS", "TAGS", "router", "value_line"]
+__all__ = ["ABOUT", "NOUNS", "TAGS", "router"]
 
 
 class Verdict(BaseModel, extra="forbid"):
@@ -106,27 +107,7 @@ def health() -> Response:
 
 @router.get("/status", **says("status", "The plant in one line each: clock, tick, books, counts"))
 def status(request: Request) -> Response:
-    host, view = told_by(request)
-    behind = host.journal.last() - int(view.status["journal_sequence"])
-    upkeep = host.loop.upkeep if host.loop else None
-    return Answer(
-        {
-            **view.status,
-            "at": view.at,
-            "now": format_instant(host.clock.now()),
-            "speed": host.clock.speed,
-            "tick": view.tick,
-            "epoch": view.epoch,
-            "running": host.running,
-            "failure": host.failure.as_record() if host.failure else None,
-            "journal_behind": behind,
-            "lake_tick": host.lake.known("estimates"),
-            "upkeep": upkeep.failure.as_record() if upkeep and upkeep.failure else None,
-            "fleets": view.fleets,
-            "books": view.books,
-            "sources": view.sources,
-        }
-    )
+    return Answer(pictures.status(*told_by(request)))
 
 
 @router.get("/twins", **says("twins", "Every twin with its latest numbers, worst first"))
@@ -138,20 +119,15 @@ def twins(
     after: After = None,
 ) -> Response:
     _, view = told_by(request)
-    rows = [t for t in view.twins if interface in (None, t["interface"])]
-    rows = ordered(sorted(rows, key=lambda twin: str(twin["id"])), sort)
-    return answer(view, page(rows, limit, after, lambda twin: str(twin["id"])))
+    ids, order = view.plan.seats.ids, overview(view).order(Asked(interface, sort=sort)).tolist()
+    listed = page(order, limit, after, ids.__getitem__)
+    return answer(view, {**listed, "items": view.twins(listed["items"])})
 
 
 @router.get("/twins/{id}", **says("twin", "One twin"))
 def twin(request: Request, id: Id) -> Response:
     _, view = told_by(request)
-    found = view.twin(id)
-    if found is None:
-        raise NotFound(
-            "twin.unknown", f"there is no twin '{id[:64]}'", mend="GET /api/v1/twins lists them"
-        )
-    return Answer({**found, "at": view.at, "tick": view.tick})
+    return Answer(pictures.twin(view, id))
 
 
 @router.get("/twins/{id}/why", **says("why", "Every number of one twin, back to its evidence"))
@@ -209,8 +185,8 @@ def proposals(
 @router.post("/proposals/{id}/verdict", **says("verdict", "Approve or reject a proposal"))
 def verdict(request: Request, id: Id, body: Verdict) -> Response:
     host = host_of(request)
-    told = host.verdict(id, body.verdict, by=body.by, why=body.why, argument=body.argument)
-    return Answer(told)
+    answered = host.verdict(id, body.verdict, by=body.by, why=body.why, argument=body.argument)
+    return Answer(answered)
 
 
 @router.get("/invocations", **says("invocations", "Approved commands and what became of them"))
@@ -231,41 +207,8 @@ def invocations(
 @router.get("/value", **says("value", "What the confirmed commands saved, with its interval"))
 def value(request: Request) -> Response:
     host, view = told_by(request)
-    line = value_line(host.ledger.proposals(limit=MOST), host.ledger.invocations(limit=MOST))
+    line = host.since_news("value", lambda: pictures.value(host))
     return Answer({**line, "at": view.at, "tick": view.tick})
-
-
-def value_line(proposals: list[Record], invocations: list[Record]) -> Record:
-    """Sums over proposals: saved (their command was confirmed) and at stake (still open).
-
-    A saving is that of the proposal: the mean over paths of the loss without the command less the
-    loss with it, less what the command costs. Half-widths add in quadrature.
-    """
-    done = {row["proposal"] for row in invocations if row["status"] == "confirmed"}
-    caught = [p for p in proposals if p["id"] in done]
-    return {
-        "currency": "EUR",
-        "saved": _sum(caught),
-        "at_stake": _sum([p for p in proposals if p["status"] == "open"]),
-        "by_proposal": [
-            {"proposal": p["id"], "twin": p["twin"], **_saving(p)}
-            for p in caught
-            if _saving(p)["mean"] is not None
-        ],
-    }
-
-
-def _saving(proposal: Record) -> Record:
-    told = (proposal.get("foreseen") or {}).get("saving") or {}
-    return {name: told.get(name) for name in ("mean", "low", "high")}
-
-
-def _sum(proposals: list[Record]) -> Record:
-    known = [s for s in map(_saving, proposals) if None not in s.values()]
-    mean = sum(s["mean"] for s in known)
-    half = sum(((s["high"] - s["low"]) / 2) ** 2 for s in known) ** 0.5
-    priced = {"mean": mean, "low": mean - half, "high": mean + half}
-    return {**priced, "proposals": len(proposals), "without_a_price": len(proposals) - len(known)}
 
 
 @router.post("/maintenance", **says("maintenance", "Record a repair: states start anew"))
@@ -288,31 +231,16 @@ def events(request: Request, body: Event) -> Response:
 
 @router.get("/sources", **says("sources", "The books: every sample received is accounted for"))
 def sources(request: Request) -> Response:
-    host, view = told_by(request)
-    declared = {name: spec.kind for name, spec in host.plan.plant.sources.items()}
-    items = [
-        {"source": name, "kind": declared.get(name, "http"), **book, "balanced": _balanced(book)}
-        for name, book in sorted(view.books.items())
-    ]
-    silent = [
-        {"source": name, "kind": kind, "received": 0, "balanced": True}
-        for name, kind in declared.items()
-        if name not in view.books
-    ]
-    return answer(view, {"items": items + silent, "next": None})
-
-
-def _balanced(book: dict[str, int]) -> bool:
-    return book["received"] == sum(count for name, count in book.items() if name != "received")
+    return Answer(pictures.sources(*told_by(request)))
 
 
 @router.get("/quality", **says("quality", "How good telemetry was over the last day, worst first"))
 def quality(request: Request, limit: Limit = 100, after: After = None) -> Response:
     _, view = told_by(request)
-    rows = [{"twin": twin["id"], **twin["quality"]} for twin in view.twins]
-    rows.sort(key=lambda row: (row["score"] is None, row["score"] or 0.0, row["twin"]))
-    listed = page(rows, limit, after, lambda row: str(row["twin"]))
-    return answer(view, {**listed, "sources": view.sources})
+    ids, order = view.plan.seats.ids, overview(view).order(Asked(sort="quality")).tolist()
+    listed = page(order, limit, after, ids.__getitem__)
+    items = [{"twin": ids[k], **view.trust.told(k)} for k in listed["items"]]
+    return answer(view, {**listed, "items": items, "sources": view.sources})
 
 
 @router.get("/dead-letters", **says("dead-letters", "What was refused or could not be read"))

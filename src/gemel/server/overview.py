@@ -1,0 +1,131 @@
+"""The routes of a fleet at a glance, and what a page needs to label it.
+
+Owns    what each of them takes.
+Never   works out an order or a status: that is `flow/overview.py`'s, once a picture for all.
+"""
+
+from dataclasses import asdict
+from math import isfinite
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from gemel.flow.fleet import Plan
+from gemel.flow.overview import Asked, overview
+from gemel.graph.plantfile import Command, Interface, Telemetry
+from gemel.server.answers import Answer
+from gemel.server.asked import Record, host_of, told_by
+from gemel.server.pages import says
+from gemel.server.value import CURRENCY
+
+router = APIRouter()
+
+Sort = Literal["worst", "-worst", "id", "-id", "age", "-age", "rul", "-rul", "quality", "-quality"]
+
+
+class Tiled(BaseModel, extra="forbid"):
+    """Which twins, in which order."""
+
+    interface: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+    find: Annotated[str, Field(max_length=64, description="a part of the id")] = ""
+    status: Literal["failed", "warning", "out_of_step", "silent", "ok"] | None = None
+    sort: Sort = "worst"
+
+    def asked(self) -> Asked:
+        """The question without its page."""
+        return Asked(self.interface, self.find, self.status, self.sort)
+
+
+class Shown(Tiled):
+    """Which of them are told."""
+
+    offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows before the first told")] = 0
+    limit: Annotated[int, Field(ge=1, le=1000, description="rows told")] = 60
+
+
+@router.get("/overview", **says("overview", "The fleet at a glance, worst first, and its counts"))
+def rows(request: Request, how: Annotated[Shown, Query()]) -> Response:
+    _, view = told_by(request)
+    return Answer(overview(view).page(how.asked(), how.offset, how.limit))
+
+
+@router.get("/overview/tiles", **says("tiles", "Status and health of every twin, a byte each"))
+def tiles(request: Request, how: Annotated[Tiled, Query()]) -> Response:
+    _, view = told_by(request)
+    return Answer(overview(view).tiles(how.asked()))
+
+
+@router.get("/plant", **says("plant", "What there is: interfaces, commands, bindings, units"))
+def plant(request: Request) -> Response:
+    host = host_of(request)
+    return Answer({**labels(host.plan), "speed": host.clock.speed})
+
+
+def labels(plan: Plan) -> Record:
+    """What a page labels its numbers with."""
+    plant = plan.plant
+    zones = {
+        str(s.options["time_zone"]) for s in plant.sources.values() if "time_zone" in s.options
+    }
+    return {
+        "plant": plant.name,
+        "twins": len(plant.twins),
+        "currency": CURRENCY,
+        "time_zone": "UTC",
+        "time_zones": sorted(zones),
+        "lateness": plant.lateness,
+        "interfaces": [_interface(plan, one) for one in plant.interfaces.values()],
+        "bindings": [
+            {
+                "binding": name,
+                "kernel": fleet.identity,
+                "interface": fleet.binding.interface,
+                "every": fleet.binding.every,
+                "horizon": fleet.binding.horizon,
+                "rows": len(fleet.twins),
+                "ports": {
+                    port: fleet.binding.ports.get(port, port)
+                    for port in (*fleet.kernel.layout.inputs, *fleet.kernel.layout.outputs)
+                },
+                "states": {n: s.unit for n, s in fleet.kernel.layout.states.items()},
+                "inputs": {n: s.unit for n, s in fleet.kernel.layout.inputs.items()},
+                "sensors": {n: s.unit for n, s in fleet.kernel.layout.outputs.items()},
+            }
+            for name, fleet in plan.fleets.items()
+        ],
+    }
+
+
+def _interface(plan: Plan, interface: Interface) -> Record:
+    twins = sum(twin.interface == interface.name for twin in plan.plant.twins.values())
+    return {
+        "interface": interface.name,
+        "id": interface.id,
+        "twins": twins,
+        "signals": {name: _signal(told) for name, told in interface.telemetry.items()},
+        "properties": {name: dict(told) for name, told in interface.properties.items()},
+        "relationships": dict(interface.relationships),
+        "commands": {name: _command(told) for name, told in interface.commands.items()},
+    }
+
+
+def _signal(told: Telemetry) -> dict[str, Any]:
+    """A declared stream; what is not declared is null."""
+    limits = {k: v if isfinite(v) else None for k, v in asdict(told).items() if k in _LIMITS}
+    return {"unit": told.unit, **limits}
+
+
+_LIMITS = ("low", "high", "rate", "stuck", "every", "gap", "drift")
+
+
+def _command(told: Command) -> dict[str, Any]:
+    return {
+        "unit": told.unit,
+        "low": told.low,
+        "high": told.high,
+        "at": told.at,
+        "input": told.input,
+        "confirmed_by": told.signal,
+        "within": told.within,
+    }
