@@ -216,7 +216,7 @@ def test_killed_at_every_point_it_loses_nothing_and_doubles_nothing(
     class Killed(BaseException):
         pass
 
-    points = ["journal.before_commit", "journal.after_commit", "source.before_ack"] * 3
+    points = ["journal.before_commit", "journal.after_commit", "kafka.before_tell"] * 3
     writer = Writer(kafka, kafka.create("killed", 2))
 
     def kill(point: str) -> None:

@@ -217,10 +217,10 @@ def test_the_hook_stands_between_delivery_and_acknowledgement(broker: Any) -> No
     try:
         with running, Publisher(broker) as sender:
             sender.send("hall/st1/telemetry", telemetry(1.0))
-            wait_for(lambda: len(seen) == 2)
+            wait_for(lambda: len(seen) == 3)
     finally:
         hooks.set_callback(None)
-    assert seen == ["deliver", "source.before_ack"]
+    assert seen == ["deliver", "mqtt.before_ack", "mqtt.after_ack"]
 
 
 @pytest.mark.parametrize("broker", ["mosquitto"], indirect=True)

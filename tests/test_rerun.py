@@ -122,6 +122,19 @@ def test_any_lateness_within_the_bound_ends_in_the_same_bits(seed: int, share: f
     assert book["stored"] == book["received"] == len(SAMPLES)
 
 
+def test_what_never_came_in_time_ends_in_the_same_bits_too() -> None:
+    beat = Entry("beat", "clock", START + 50 * MINUTE, sequence=1)
+    entries = [beat] + [
+        replace(entry, sequence=k) for k, entry in enumerate(sent([0] * len(SAMPLES)), 2)
+    ]
+    memory, outcomes = ran(PLAN, entries)
+    assert memory.books["farm"]["stored"] == len(SAMPLES)
+    belief, other = memory.fleets["tank"].estimate, IN_TIME.fleets["tank"].estimate
+    assert belief.mean.tobytes() == other.mean.tobytes()
+    assert belief.cov.tobytes() == other.cov.tobytes()
+    assert latest(outcomes) == latest(IN_TIME_OUTCOMES)
+
+
 def test_without_a_bound_late_samples_are_parked_and_move_nothing() -> None:
     late = [25 if k == 40 else 0 for k in range(len(SAMPLES))]
     memory, outcomes = ran(plant("0s"), sent(late))

@@ -9,7 +9,10 @@ from collections.abc import Callable
 POINTS = (
     "journal.before_commit",
     "journal.after_commit",
-    "source.before_ack",
+    "mqtt.before_ack",
+    "mqtt.after_ack",
+    "kafka.before_tell",
+    "kafka.after_tell",
     "ledger.before_commit",
     "ledger.after_commit",
     "lake.before_write",

@@ -108,7 +108,7 @@ class KafkaSource:
     keyed: whether a record's key names the twin
     shared: share the partitions with other processes of the same `group`. A partition goes on at
         the later of what our journal and what the group has: nothing is lost, and twice comes only
-        what another process had when it was killed before it told the group
+        the last delivery of a process that was killed before it told the group
     """
 
     def __init__(
@@ -161,10 +161,11 @@ class KafkaSource:
                 entries = self._take(consumer, clock)
                 if entries:
                     deliver([*entries[:-1], self._placed(entries[-1])])
-                    hooks.at("source.before_ack")
+                    hooks.at("kafka.before_tell")
                 now = time.monotonic()
-                if now - told > TELL:
+                if now - told > TELL or (entries and self.shared):  # others go on from there
                     self._tell(consumer)
+                    hooks.at("kafka.after_tell")
                     told = now
                 if now - looked > LOOK and not self.shared:
                     self._look(consumer)

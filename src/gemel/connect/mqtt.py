@@ -312,8 +312,9 @@ class MqttSource:
                 messages, now = [message for _, message in waiting], clock.now()
                 if entries := self._entries(messages, now):
                     deliver(entries)
-                hooks.at("source.before_ack")
+                hooks.at("mqtt.before_ack")
                 client.ack_all([m.mid for at, m in waiting if m.qos and at == self._session])
+                hooks.at("mqtt.after_ack")
                 for topic, payload in self._answers(messages, now):
                     client.publish(topic, payload, qos=1)
         finally:

@@ -92,11 +92,11 @@ class FleetMemory:
     settled: int = 0  # how often a row was, since the start: p, p_cov and versions are as they were
 
     def checkpoint(self, instant: int) -> Checkpoint:
-        """The belief as it stands."""
-        grid = self.grid
-        return Checkpoint(
-            instant, self.estimate, self.bias, self.nis, grid.held.copy(), grid.held_at.copy()
-        )
+        """The belief as it stands, and as it stays: a re-run writes into the one that goes on."""
+        grid, own = self.grid, self.estimate
+        believed = Estimate(**{name: getattr(own, name).copy() for name in _ESTIMATE})
+        bias, nis = self.bias.copy(), self.nis.copy()
+        return Checkpoint(instant, believed, bias, nis, grid.held.copy(), grid.held_at.copy())
 
     def settle(self, row: int) -> None:
         """A row's belief was set by hand: no re-run undoes that."""
