@@ -25,7 +25,7 @@ export function Button({ kind = "plain", on, className, ...rest }: ButtonProps) 
 export function Choice<K extends string>(props: {
   label: string;
   of: Record<K, ReactNode>;
-  value: K;
+  value: string;
   onChange: (value: K) => void;
 }) {
   return (

@@ -6,7 +6,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import css from "./Chart.module.css";
-import { decimals, fixed, instantText, numberText, unitText } from "./number";
+import { fixed, instantText, numberText, unitText } from "./number";
 import { ink, useTheme } from "./theme";
 
 export interface Line {
@@ -60,11 +60,15 @@ interface ChartProps {
   sync?: string;
   /** No axis of time: one stands below, or the room is small. */
   bare?: boolean;
-  /** No list of the lines below it. */
+  /** It keeps the room of an axis to the right, to stand in line with a chart that has one. */
+  right?: boolean;
+  /** false: no list of the lines below it. */
   legend?: boolean;
   low?: number;
   high?: number;
 }
+
+const AXIS = 58; // px
 
 interface Series {
   line: number;
@@ -95,7 +99,7 @@ export function Chart(props: ChartProps) {
     const made = new uPlot(options(latest, series, element.clientWidth), data, element);
     plot.current = made;
     const resized = new ResizeObserver(() => {
-      if (element.clientWidth) made.setSize({ width: element.clientWidth, height: latest.current.height ?? 220 });
+      if (element.clientWidth && element.clientWidth !== made.width) made.setSize({ width: element.clientWidth, height: latest.current.height ?? 220 });
     });
     resized.observe(element);
     return () => {
@@ -111,7 +115,6 @@ export function Chart(props: ChartProps) {
     if (!made) return;
     made.setData(data, false);
     made.setScale("x", { min: props.start / 1_000, max: props.end / 1_000 });
-    made.redraw();
   }, [data, props.start, props.end, props.limits, props.spans, props.marks, props.low, props.high, shape]);
 
   return (
@@ -182,7 +185,7 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
       points: { size: 6 },
       ...(props.sync ? { sync: { key: props.sync } } : {}),
     },
-    padding: [8, 8, props.bare ? 4 : 0, 0],
+    padding: [8, props.right && units.length < 2 ? AXIS : 8, props.bare ? 4 : 0, 0],
     scales: {
       x: { time: true },
       ...Object.fromEntries(units.map((unit) => [scale(unit), { range: ranged(latest, unit) }])),
@@ -193,10 +196,10 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
         ...axis,
         scale: scale(unit),
         side: k ? 1 : 3,
-        size: 56,
-        space: 28,
+        size: AXIS,
+        space: (props.height ?? 220) < 140 ? 18 : 28,
         grid: k ? { show: false } : grid,
-        values: (_: uPlot, ticks: number[]) => numberTicks(ticks),
+        values: (_: uPlot, ticks: number[]) => numberTicks(ticks, unitText(unit)),
       })),
     ],
     series: [
@@ -380,24 +383,23 @@ function nearest(times: readonly number[], instant: number): number {
 const DAY = 86_400;
 
 function timeTicks(_: uPlot, ticks: number[], __: number, ___: number, step: number): string[] {
-  let day = "";
-  return ticks.map((tick, k) => {
+  return ticks.map((tick) => {
     const text = new Date(tick * 1_000).toISOString();
-    const date = text.slice(5, 10);
-    const first = date !== day && (k === 0 || tick % DAY === 0);
-    day = date;
-    if (step >= DAY) return date;
-    const time = text.slice(11, step < 60 ? 19 : 16);
-    return first ? `${date}\n${time}` : time;
+    return tick % DAY === 0 || step >= DAY ? text.slice(5, 10) : text.slice(11, step < 60 ? 19 : 16);
   });
 }
 
-function numberTicks(ticks: number[]): string[] {
+/** The numbers of an axis, as fine as its step; the highest says the unit. */
+function numberTicks(ticks: number[], unit: string): string[] {
   const step = ticks.length > 1 ? Math.abs(ticks[1]! - ticks[0]!) : Math.abs(ticks[0] ?? 1);
   const most = Math.max(...ticks.map(Math.abs));
-  if (most !== 0 && (most < 1e-3 || most >= 1e6)) return ticks.map((t) => (t === 0 ? "0" : t.toExponential(1)));
-  const count = Math.min(6, Math.max(0, -Math.floor(Math.log10(step || 1) + 1e-9)));
-  return ticks.map((t) => fixed(t, Math.min(count, decimals(t || step))));
+  const tiny = most !== 0 && (most < 1e-3 || most >= 1e6);
+  let count = 0;
+  while (count < 6 && Math.abs(step * 10 ** count - Math.round(step * 10 ** count)) > 1e-6) count++;
+  return ticks.map((tick, k) => {
+    const text = tiny && tick !== 0 ? tick.toExponential(1) : fixed(tick, count);
+    return k === ticks.length - 1 && unit ? `${text}\u202f${unit}` : text;
+  });
 }
 
 function said({ label, lines, start, end }: ChartProps): string {

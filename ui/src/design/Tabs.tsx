@@ -6,7 +6,7 @@ import css from "./Tabs.module.css";
 export function Tabs<K extends string>(props: {
   label: string;
   of: Record<K, ReactNode>;
-  value: K;
+  value: NoInfer<K>;
   onChange: (value: K) => void;
   children: ReactNode;
 }) {

@@ -1,6 +1,6 @@
 // A number as it may be shown: with its doubt, its unit and its age.
 
-import { doubtText, durationText, numberText, unitText } from "./number";
+import { durationText, numberParts, unitText } from "./number";
 import { Shape, TONES } from "./Status";
 import css from "./Value.module.css";
 
@@ -20,12 +20,14 @@ interface ValueProps {
 
 export function Value({ value, unit, std, age, quality, reason, size = "m" }: ValueProps) {
   const there = value !== null && value !== undefined && Number.isFinite(value);
+  const { number, doubt, power } = numberParts(value, std);
   const marked = quality && quality !== "good";
   return (
     <span className={css["value"]} data-size={size}>
       {marked && <Shape of={TONES[quality] ?? "plain"} size={10} title={[quality, reason].filter(Boolean).join(": ")} />}
-      <span className={css["number"]}>{numberText(value, std)}</span>
-      {there && std !== undefined && std !== null && <span className={css["doubt"]}>{doubtText(value, std)}</span>}
+      <span className={css["number"]}>{number}</span>
+      {doubt && <span className={css["doubt"]}>{doubt}</span>}
+      {power && <span className={css["unit"]}>{power}</span>}
       {there && unitText(unit) && <span className={css["unit"]}>{unitText(unit)}</span>}
       {age !== undefined && age !== null && <Age of={age} />}
     </span>

@@ -24,13 +24,40 @@ export function fixed(value: number, count: number): string {
   return sign + grouped + (part ? `.${part}` : "");
 }
 
-/** A number by its doubt: `81.23` of 81.2345 ± 0.31. Tiny and huge ones in powers of ten. */
+export interface NumberParts {
+  number: string;
+  /** `± 0.31`; "" where no doubt is told. */
+  doubt: string;
+  /** `× 10⁻⁵`, of both; "" of what is neither tiny nor huge. */
+  power: string;
+}
+
+/** A number by its doubt: `81.23` and `± 0.31` of 81.2345 and 0.3121. */
+export function numberParts(value: number | null | undefined, std?: number | null): NumberParts {
+  if (value === null || value === undefined || !Number.isFinite(value)) return { number: NONE, doubt: "", power: "" };
+  const told = std !== null && std !== undefined && Number.isFinite(std);
+  const size = Math.max(Math.abs(value), told ? std : 0);
+  const far = size !== 0 && (size < 1e-4 || size >= 1e7);
+  const exponent = far ? Math.floor(Math.log10(size)) : 0;
+  const scale = 10 ** exponent;
+  const count = Math.min(decimals(value / scale, told ? std / scale : null), 6);
+  return {
+    number: fixed(value / scale, told && std > 0 ? count : trimmed(value / scale, count)),
+    doubt: told ? `\u00b1\u202f${fixed(std / scale, std === 0 ? 0 : count)}` : "",
+    power: far ? `\u00d7\u202f10${superscript(exponent)}` : "",
+  };
+}
+
+/** The number alone, as fine as its doubt. */
 export function numberText(value: number | null | undefined, std?: number | null): string {
-  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
-  const size = Math.max(Math.abs(value), std ?? 0);
-  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return powers(value, std);
-  const count = Math.min(decimals(value, std), 6);
-  return fixed(value, std ? count : trimmed(value, count));
+  const { number, power } = numberParts(value, std);
+  return power ? `${number}\u202f${power}` : number;
+}
+
+/** Its doubt alone: `± 0.31`. */
+export function doubtText(value: number, std: number | null | undefined): string {
+  const { doubt, power } = numberParts(value, std);
+  return doubt && power ? `${doubt}\u202f${power}` : doubt;
 }
 
 function trimmed(value: number, count: number): number {
@@ -38,24 +65,9 @@ function trimmed(value: number, count: number): number {
   return text.includes(".") ? text.replace(/\.?0+$/, "").split(".")[1]?.length ?? 0 : 0;
 }
 
-function powers(value: number, std?: number | null): string {
-  const exponent = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
-  const scaled = value / 10 ** exponent;
-  const count = std ? Math.min(clamp(decimals(scaled, std / 10 ** exponent)), 4) : 3;
-  return `${fixed(scaled, count)}\u202f\u00d7\u202f10${superscript(exponent)}`;
-}
-
 function superscript(exponent: number): string {
   const digits = [...String(Math.abs(exponent))].map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(d)]).join("");
   return (exponent < 0 ? "⁻" : "") + digits;
-}
-
-/** `± 0.31`; "" where there is no doubt told. */
-export function doubtText(value: number, std: number | null | undefined): string {
-  if (std === null || std === undefined || !Number.isFinite(std)) return "";
-  const size = Math.max(Math.abs(value), std);
-  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return `\u00b1\u202f${powers(std)}`;
-  return `\u00b1\u202f${fixed(std, std === 0 ? 0 : Math.min(decimals(value, std), 6))}`;
 }
 
 const UNIT_WORDS: Record<string, string> = {

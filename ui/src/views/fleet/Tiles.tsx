@@ -2,6 +2,7 @@
 
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
 
+import type { Row } from "@/api/routes";
 import { useGet } from "@/api/use";
 import { useClock } from "@/clock/clock";
 import { Empty, Problem, Shape, STATUS_WORDS } from "@/design";
@@ -19,6 +20,8 @@ interface TilesProps {
 }
 
 const EVERY = 2_000; // ms between two pictures
+const WORDED = 88; // px: a tile of this size has room for words
+const MOST_WORDED = 200;
 
 export function Tiles({ filter }: TilesProps) {
   const { mode, times } = useClock();
@@ -43,9 +46,14 @@ export function Tiles({ filter }: TilesProps) {
     return () => measure.disconnect();
   }, []);
 
+  // tiles that have room say whose they are
+  const worded = grid.size >= WORDED && count > 0 && count <= MOST_WORDED;
+  const { data: named } = useGet("/overview", { query: { ...asked, limit: MOST_WORDED } }, { when: worded, every: mode === "live" ? EVERY : 0 });
+  const names = worded ? named?.items : undefined;
+
   useEffect(() => {
-    if (canvas.current && tiles && room.width) draw(canvas.current, tiles, grid, room, top, cursor, status);
-  }, [tiles, grid, room, top, cursor, status, theme]);
+    if (canvas.current && tiles && room.width) draw(canvas.current, { ...tiles, names }, grid, room, { top, cursor, only: status });
+  }, [tiles, names, grid, room, top, cursor, status, theme]);
 
   // a tile's twin is asked for when someone looks at it
   const { data: told } = useGet("/overview", { query: { ...asked, offset: cursor, limit: 1 } }, { when: cursor >= 0 });
@@ -112,9 +120,17 @@ export function Tiles({ filter }: TilesProps) {
 interface Bytes {
   status: Uint8Array;
   worst: Uint8Array;
+  names: Row[] | undefined;
 }
 
-function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width: number; height: number }, top: number, cursor: number, only: string): void {
+interface Looked {
+  top: number;
+  cursor: number;
+  only: string;
+}
+
+function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width: number; height: number }, looked: Looked): void {
+  const { top, cursor, only } = looked;
   const ratio = devicePixelRatio || 1;
   canvas.width = room.width * ratio;
   canvas.height = room.height * ratio;
@@ -123,7 +139,9 @@ function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width
   const pen = canvas.getContext("2d")!;
   pen.scale(ratio, ratio);
   pen.clearRect(0, 0, room.width, room.height);
-  const [ground, level, edge] = [ink("raised"), ink("level"), ink("accent")];
+  const [ground, level, edge, words, muted, font] = ["raised", "level", "accent", "ink", "muted", "font"].map(ink) as [
+    string, string, string, string, string, string,
+  ];
   const inks = CODES.map((word) => ink(word));
   const paper = ink("panel");
   const side = grid.size - grid.gap;
@@ -136,14 +154,32 @@ function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width
     const code = tiles.status[k]!;
     const worst = tiles.worst[k]!;
     pen.globalAlpha = !only || CODES[code] === only ? 1 : 0.25;
+    const row = tiles.names?.[k];
+    const health = worst === NO_HEALTH ? 0 : Math.min(worst / 250, 1);
     pen.fillStyle = ground;
     pen.fillRect(x, y, side, side);
-    if (worst !== NO_HEALTH) {
-      const high = Math.round((Math.min(worst / 250, 1) * side) / 1);
-      pen.fillStyle = level;
+    pen.fillStyle = level;
+    if (grid.size >= WORDED) {
+      pen.fillRect(x, y + side - 8, side * health, 8);
+      if (row) {
+        pen.fillStyle = words;
+        pen.font = `600 13px ${font}`;
+        pen.fillText(row.id, x + 8, y + 20, side - 16);
+        pen.fillStyle = muted;
+        pen.font = `12px ${font}`;
+        pen.fillText(row.worst ? `${row.worst.index.toFixed(2)} ${row.worst.mode}` : "no kernel", x + 8, y + 38, side - 16);
+      }
+      if (code !== fine) {
+        sign(pen, CODES[code]!, inks[code]!, paper, x + 8, y + side - 32, 18);
+        pen.fillStyle = inks[code]!;
+        pen.font = `500 12px ${font}`;
+        pen.fillText(STATUS_WORDS[CODES[code]!], x + 30, y + side - 18, side - 36);
+      }
+    } else {
+      const high = Math.round(health * side);
       pen.fillRect(x, y + side - high, side, high);
+      if (code !== fine) sign(pen, CODES[code]!, inks[code]!, paper, x, y, side);
     }
-    if (code !== fine) sign(pen, CODES[code]!, inks[code]!, paper, x, y, side);
     if (k === cursor) {
       pen.globalAlpha = 1;
       pen.strokeStyle = edge;
@@ -158,7 +194,7 @@ function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width
 function sign(pen: CanvasRenderingContext2D, of: string, colour: string, paper: string, x: number, y: number, side: number): void {
   const r = Math.min(side * 0.36, 9);
   const [cx, cy] = [x + side / 2, y + side / 2];
-  if (side > 16) {
+  if (side > 18) {
     pen.fillStyle = paper;
     pen.beginPath();
     pen.arc(cx, cy, r + 3, 0, 2 * Math.PI);
