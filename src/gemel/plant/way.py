@@ -194,14 +194,18 @@ class Way:
 
     def state(self) -> dict[str, Any]:
         """What is to be remembered, as JSON."""
+        before = None
+        if self._before is not None and any(e.fault.kind == "flood" for e in self.episodes):
+            before = [self._before[0], self._before[1].tolist()]
         return {
+            "before": before,
             "held": [[*key, value] for key, value in self._held.items()],
             "waiting": [rows.as_record() for rows in self._waiting],
             "told_at": self._told_at,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as `state()` was left; of a plant file without the same faults, what still fits."""
+        """Go on as `state()` was left; under other faults, with what still fits."""
         self._held = {
             (int(k), int(slot)): value
             for k, slot, value in state.get("held", [])
@@ -209,6 +213,9 @@ class Way:
         }
         self._waiting = [Rows.of_record(told) for told in state.get("waiting", [])]
         self._told_at = state.get("told_at")
+        if state.get("before"):
+            instant, measured = state["before"]
+            self._before = instant, np.array(measured)
 
     def held(self, fault: int, slots: Numbers, showing: Floats) -> Floats:
         """What stuck sensors show: what they showed when they stuck; (M,)."""
