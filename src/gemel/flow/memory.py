@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemel.control.approve import ControlMemory
+from gemel.fingerprint import fingerprint
 from gemel.flow.fleet import Fleet, Plan
 from gemel.insight.findings import FindingMemory
 from gemel.insight.usual import UsualDay
@@ -163,13 +164,13 @@ def _fleet(fleet: Fleet) -> FleetMemory:
 
 
 def digest(memory: Memory, changes: list[dict[str, Any]]) -> str:
-    """SHA-256 over the estimates' bytes, the books and what changed: equal bits, equal digest."""
+    """SHA-256 over the estimates' fingerprints, the books and what changed: equal bits, equal
+    digest."""
     sha = hashlib.sha256()
     for name in sorted(memory.fleets):
-        fleet = memory.fleets[name]
-        for field_name in ("instant", "mean", "cov"):
-            sha.update(np.ascontiguousarray(getattr(fleet.estimate, field_name)).data)
-        sha.update(np.ascontiguousarray(fleet.p).data)
+        fleet, belief = memory.fleets[name], memory.fleets[name].estimate
+        for array in (belief.instant, belief.mean, belief.cov, fleet.p):
+            sha.update(fingerprint(array))
     sha.update(json.dumps([memory.books, changes], sort_keys=True).encode())
     return sha.hexdigest()
 
@@ -325,7 +326,7 @@ def _layout(fleet: Fleet) -> list[list[str]]:
 
 def _rows(blank_array: Any, stored: Any, old: NDArray[np.int64]) -> Any:
     """The stored rows where a twin was there before, the blank ones where it was not."""
-    out = blank_array.copy()
+    out = blank_array.copy(order="K")
     known = old >= 0
     out[known] = stored[old[known]]
     return out

@@ -25,12 +25,12 @@ def blank(kernel: type[Kernel], count: int) -> Estimate:
     states, outputs = len(kernel.layout.states), len(kernel.layout.outputs)
     return Estimate(
         instant=np.zeros(count, np.int64),
-        mean=np.zeros((count, states)),
-        cov=np.zeros((count, states, states)),
-        foreseen=np.zeros((count, outputs)),
-        innovation=np.zeros((count, outputs)),
-        innovation_var=np.ones((count, outputs)),
-        mask=np.zeros((count, outputs), np.bool_),
+        mean=_room(count, states),
+        cov=_room(count, states, states),
+        foreseen=_room(count, outputs),
+        innovation=_room(count, outputs),
+        innovation_var=_room(count, outputs) + 1.0,
+        mask=np.zeros((count, outputs), np.bool_, order="F"),
         nis=np.zeros(count),
     )
 
@@ -55,51 +55,96 @@ def update(
     """
     cls = type(kernel)
     layout, native = cls.layout, compiled(cls)
-    count = len(last.instant)
+    count, names = len(last.instant), list(layout.states)
     lanes = padded(count)
     begun = last.instant > 0
-    unit, diagonal = factored(last.cov)
-    columns: dict[str, Any] = {n: np.zeros(lanes, kind) for n, kind in native.columns.items()}
-    _fill(columns, "x", layout.states, last.mean)
-    _fill(columns, "D", layout.states, diagonal.T)
-    _fill(columns, "u", layout.inputs, u)
-    _fill(columns, "p", layout.parameters, p)
-    _fill(columns, "y", layout.outputs, y)
-    _fill(columns, "seen", layout.outputs, y_mask & np.isfinite(y))
-    names = list(layout.states)
+    new = _moved(last, lanes)
+    columns: dict[str, Any] = {}
+    for part, states, values in (
+        ("x", layout.states, new.mean),
+        ("u", layout.inputs, u),
+        ("p", layout.parameters, p),
+        ("y", layout.outputs, y),
+        ("seen", layout.outputs, y_mask & np.isfinite(y)),
+        ("foreseen", layout.outputs, new.foreseen),
+        ("innovation", layout.outputs, new.innovation),
+        ("innovation_var", layout.outputs, new.innovation_var),
+    ):
+        for k, name in enumerate(states):
+            columns[f"{part}.{name}"] = values[:, k]
     for j, b in enumerate(names):
-        for i, a in enumerate(names[:j]):
-            _put(columns, f"U.{a}.{b}", unit[i, j])
+        for i, a in enumerate(names[: j + 1]):
+            columns[f"P.{a}.{b}"] = new.cov[:, i, j]
     dt = elapsed(last.instant, instant, begun & ready)
-    parts = _parts(cls, columns, dt)
-    _put(columns, "dt", np.where(begun, dt, -1.0))
-    _put(columns, "parts", np.where(ready, parts, 0.0))
-    _put(columns, "inflate", np.where(stale, STALE, 1.0))
-    most = int(np.max(parts, initial=1.0, where=ready))
+    columns |= {"nis": new.nis, "dt": np.where(begun, dt, -1.0)}
+    columns["inflate"] = np.where(stale, STALE, 1.0)
+    columns = {
+        name: _whole(columns.get(name), lanes, kind) for name, kind in native.columns.items()
+    }
+    parts = np.where(ready, _parts(cls, columns, dt), 0.0)
+    columns["parts"] = _whole(parts, lanes, np.float64)
+    most = int(np.max(parts, initial=1.0))
     columns["part"] = np.arange(most, dtype=np.float64)[:, None] + shared(0.0, np.float64)
     native.apply(columns, lanes, (0, most))
-    keep = ready[:, None]
-    told = {
-        part: _taken(columns, part, layout.outputs, count)
-        for part in ("foreseen", "innovation", "innovation_var")
-    }
-    mask = y_mask & keep & np.isfinite(told["foreseen"])
+    return _told(last, new, instant, ready, y_mask)
+
+
+def _moved(last: Estimate, lanes: int) -> Estimate:
+    """The belief, a copy that the program moves, and room for what it tells: of whole lanes.
+
+    An array (A, n) lies column by column, so that the program takes its columns as they are.
+    """
+    rows, outputs = len(last.instant), last.foreseen.shape[1]
+    mean, cov = _room(lanes, *last.mean.shape[1:]), _room(lanes, *last.cov.shape[1:])
+    mean[:rows], cov[:rows] = last.mean, last.cov
+    foreseen, innovation, spread = (_room(lanes, outputs) for _ in range(3))
     return Estimate(
-        instant=np.where(ready, instant, last.instant),
-        mean=_taken(columns, "x", layout.states, count),
-        cov=np.where(keep[..., None], covariance(columns, names, count), last.cov),
-        foreseen=np.where(keep, told["foreseen"], last.foreseen),
-        innovation=np.where(mask, told["innovation"], 0.0),
-        innovation_var=np.where(keep, told["innovation_var"], last.innovation_var),
-        mask=mask,
-        nis=np.where(ready, columns["nis"][:count], 0.0) if "nis" in columns else np.zeros(count),
+        last.instant, mean, cov, foreseen, innovation, spread, last.mask, np.zeros(lanes)
     )
+
+
+def _room(*shape: int) -> Floats:
+    return np.zeros(shape, order="F")
+
+
+def _whole(column: Any, lanes: int, kind: Any) -> Any:
+    """A column as the program takes it: as it lies where that will do, else a copy."""
+    if column is None:
+        return np.zeros(lanes, kind)
+    lies = column.strides[0] == column.itemsize and column.dtype == kind
+    if len(column) == lanes and lies:
+        return column
+    whole = np.zeros(lanes, kind)
+    whole[: len(column)] = column
+    return whole
+
+
+def _told(last: Estimate, new: Estimate, instant: int, ready: Bools, y_mask: Bools) -> Estimate:
+    """The new estimate, whole: rows that are not ready keep what they had."""
+    rows, states = len(last.instant), new.mean.shape[1]
+    for j in range(states):
+        for i in range(j):
+            new.cov[:, j, i] = new.cov[:, i, j]
+    mean, cov, foreseen, innovation, spread = (
+        getattr(new, part)[:rows]
+        for part in ("mean", "cov", "foreseen", "innovation", "innovation_var")
+    )
+    mask = y_mask & np.isfinite(foreseen)
+    nis = new.nis[:rows]
+    at = np.full(rows, instant)
+    if not ready.all():
+        idle = ~ready
+        mask &= ready[:, None]
+        at[idle], nis[idle] = last.instant[idle], 0.0
+        foreseen[idle], spread[idle] = last.foreseen[idle], last.innovation_var[idle]
+    innovation[~mask] = 0.0
+    return Estimate(at, mean, cov, foreseen, innovation, spread, mask, nis)
 
 
 @once
 def compiled(kernel: type[Kernel]) -> Native:
     """The filter that the flow runs: with evidence, in float64."""
-    return Native(filters.ekf(kernel, evidence=True), "d")
+    return Native(filters.ekf(kernel, evidence=True, plain=True), "d")
 
 
 @once
@@ -124,17 +169,13 @@ def _parts(kernel: type[Kernel], columns: dict[str, Any], dt: Floats) -> Floats:
 
 def factored(cov: Floats) -> tuple[Floats, Floats]:
     """P = U D Uᵀ: (A,X,X) → U (X,X,A) unit upper triangular, D (X,A). No variance, no U."""
-    left = cov.transpose(1, 2, 0).copy()  # component-major: the rows of a fleet lie side by side
-    count = len(left)
-    unit, diagonal = np.zeros_like(left), np.zeros(left.shape[1:])
-    for j in reversed(range(count)):
-        diagonal[j] = np.maximum(left[j, j], 0.0)
-        unit[j, j] = 1.0
-        safe = np.where(diagonal[j] > 0.0, diagonal[j], np.inf)
+    rows, count = cov.shape[:2]
+    found = filters.Factors.of([list(row) for row in cov.transpose(1, 2, 0).copy()])
+    unit, diagonal = np.zeros((count, count, rows)), np.zeros((count, rows))
+    for j in range(count):
+        diagonal[j], unit[j, j] = found.diagonal[j], 1.0
         for i in range(j):
-            unit[i, j] = left[i, j] / safe
-            for k in range(i + 1):
-                left[k, i] -= unit[k, j] * unit[i, j] * diagonal[j]
+            unit[i, j] = found.unit[i][j]
     return unit, diagonal
 
 
@@ -160,21 +201,3 @@ def covariance(columns: dict[str, Any], names: list[str], count: int) -> Floats:
 def elapsed(since: Instants, instant: int, rows: Bools) -> Floats:
     """Seconds from each row's instant to `instant`, subtracted in int64; 0 for other rows."""
     return np.where(rows, np.maximum(instant - since, 0), 0) / SECOND
-
-
-def _fill(columns: dict[str, Any], part: str, names: Any, values: Any) -> None:
-    """(A, n) → n columns, those that the program reads."""
-    for k, name in enumerate(names):
-        _put(columns, f"{part}.{name}", values[:, k])
-
-
-def _put(columns: dict[str, Any], name: str, values: Any) -> None:
-    if name in columns:
-        columns[name][: len(values)] = values
-
-
-def _taken(columns: dict[str, Any], part: str, names: Any, count: int) -> Floats:
-    """n columns → (A, n)."""
-    if not len(names):
-        return np.zeros((count, 0))
-    return np.stack([columns[f"{part}.{name}"][:count] for name in names], -1).astype(np.float64)

@@ -46,6 +46,34 @@ class Factors:
     unit: list[Row]
     diagonal: Row
 
+    @staticmethod
+    def of(p: list[Row]) -> "Factors":
+        """Of P, its upper triangle. A state without a variance has no correlation."""
+        left, count = [list(row) for row in p], len(p)
+        unit: list[Row] = [[0.0] * count for _ in p]
+        diagonal: Row = [0.0] * count
+        for j in reversed(range(count)):
+            diagonal[j] = np.maximum(left[j][j], 0.0)
+            safe = np.where(diagonal[j] > 0.0, diagonal[j], np.inf)
+            for i in range(j):
+                unit[i][j] = left[i][j] / safe
+                for k in range(i + 1):
+                    left[k][i] = left[k][i] - unit[k][j] * unit[i][j] * diagonal[j]
+        return Factors(unit, diagonal)
+
+    def product(self) -> list[Row]:
+        """P, its upper triangle."""
+        count = len(self.diagonal)
+        weighted = [
+            [a * d for a, d in zip(row, self.diagonal, strict=True)] for row in self.unit
+        ]  # U D, without its diagonal
+        p: list[Row] = [[0.0] * count for _ in self.unit]
+        for j in range(count):
+            for i in range(j + 1):
+                shared = _dot((self.unit[i][k], weighted[j][k]) for k in range(j + 1, count))
+                p[i][j] = shared + (weighted[i][j] if i < j else self.diagonal[j])
+        return p
+
     def times(self, row: Row) -> Row:
         """f = Uᵀ h."""
         return [row[j] + _dot((self.unit[i][j], row[i]) for i in range(j)) for j in range(len(row))]
@@ -117,9 +145,11 @@ def correct(
     return [a + k * step for a, k in zip(x, gain, strict=True)], Factors(unit, diagonal), alpha
 
 
-def ekf(kernel: type[Kernel], *, evidence: bool = False, track: bool = False) -> Program:
+def ekf(
+    kernel: type[Kernel], *, evidence: bool = False, track: bool = False, plain: bool = False
+) -> Program:
     """One update of the extended filter; see `_update` for what goes in and out."""
-    told = (_EVIDENCE if evidence else "") + (_TRACK if track else "")
+    told = (_EVIDENCE if evidence else "") + (_TRACK if track else "") + (_PLAIN if plain else "")
     return _update(kernel(), _extended_predict, _extended_sense, "ekf", told)
 
 
@@ -129,15 +159,16 @@ def ukf(kernel: type[Kernel], *, evidence: bool = False, track: bool = False) ->
     return _update(kernel(), _unscented_predict, _unscented_sense, "ukf", told)
 
 
-def columns_of(kernel: type[Kernel]) -> dict[str, str]:
-    """Every column of a fleet's belief and what feeds it: name → kind."""
+def columns_of(kernel: type[Kernel], plain: bool = False) -> dict[str, str]:
+    """Every column of a fleet's belief and what feeds it: name → kind. plain: P itself."""
     layout = kernel.layout
     wide = belief_kind(kernel)
     x = list(layout.states)
+    factors = [f"U.{a}.{b}" for j, b in enumerate(x) for a in x[:j]] + [f"D.{name}" for name in x]
+    matrix = [f"P.{a}.{b}" for j, b in enumerate(x) for a in x[: j + 1]]
     return (
         {f"x.{name}": "d" if item.precise else "f" for name, item in layout.states.items()}
-        | {f"U.{a}.{b}": wide for j, b in enumerate(x) for a in x[:j]}
-        | {f"D.{name}": wide for name in x}
+        | dict.fromkeys(matrix if plain else factors, wide)
         | {f"u.{name}": "f" for name in layout.inputs}
         | {f"p.{name}": "f" for name in layout.parameters}
         | {f"y.{name}": "f" for name in layout.outputs}
@@ -169,13 +200,13 @@ class _Asset:
     wide: str
 
 
-_EVIDENCE, _TRACK = "evidence ", "track "
+_EVIDENCE, _TRACK, _PLAIN = "evidence ", "track ", "plain "
 
 
 def _update(kernel: Kernel, predict: Any, sense: Any, name: str, also: str) -> Program:
     """The program of one update.
 
-    in   x.*, U.*.*, D.*    belief          u.*, p.*   inputs, parameters
+    in   x.*, U.*.*, D.*    belief; plain: x.*, P.*.* (P upper)      u.*, p.*   inputs, parameters
          y.*, seen.*        readings, and which are there
          dt      s since the last update, negative where the row has not begun
          parts   sub-steps of this row: 0 leaves it as it is; readings count in the last one
@@ -187,7 +218,8 @@ def _update(kernel: Kernel, predict: Any, sense: Any, name: str, also: str) -> P
     """
     cls = type(kernel)
     graph = Graph()
-    at: dict[str, Any] = {key: graph.input(key, kind) for key, kind in columns_of(cls).items()}
+    kinds = columns_of(cls, _PLAIN in also)
+    at: dict[str, Any] = {key: graph.input(key, kind) for key, kind in kinds.items()}
     asset = _asset(kernel, at)
     active, last = at["part"] < at["parts"], at["part"] + 1.0 >= at["parts"]
     x, p = _predicted(asset, predict, at, at["dt"] >= 0.0)
@@ -201,24 +233,30 @@ def _update(kernel: Kernel, predict: Any, sense: Any, name: str, also: str) -> P
         new |= taken.told | {"outside": _outside(graph)}
     if _TRACK in also:
         new |= _tracked(list(cls.layout.states), new)
+    if _PLAIN in also:
+        new = _multiplied(list(cls.layout.states), new)
     outputs = {
         key: np.where(active, value, at[key]) if key in at else value for key, value in new.items()
     }
-    return Program.of(f"{cls.__name__}.{name}", graph, outputs, columns_of(cls))
+    return Program.of(f"{cls.__name__}.{name}", graph, outputs, kinds)
 
 
 def _asset(kernel: Kernel, at: dict[str, Any]) -> _Asset:
     """The symbols of one asset, sorted."""
     layout = type(kernel).layout
     states = list(layout.states)
-    unit = [
-        [at[f"U.{a}.{b}"] if i < j else 0.0 for j, b in enumerate(states)]
-        for i, a in enumerate(states)
-    ]
+
+    def above(name: str) -> list[Row]:
+        return [
+            [at.get(f"{name}.{a}.{b}", 0.0) if i <= j else 0.0 for j, b in enumerate(states)]
+            for i, a in enumerate(states)
+        ]
+
+    plain = any(key.startswith("P.") for key in at)
     return _Asset(
         kernel,
         [at[f"x.{s}"] for s in states],
-        Factors(unit, [at[f"D.{s}"] for s in states]),
+        Factors.of(above("P")) if plain else Factors(above("U"), [at[f"D.{s}"] for s in states]),
         [at[f"u.{s}"] for s in layout.inputs],
         [at[f"p.{s}"] for s in layout.parameters],
         belief_kind(type(kernel)),
@@ -442,6 +480,19 @@ def _tracked(states: list[str], belief: dict[str, Any]) -> dict[str, Any]:
         variance = belief[f"D.{a}"] + _dot((u * u, belief[f"D.{b}"]) for u, b in further)
         told[f"mean.{a}"], told[f"std.{a}"] = belief[f"x.{a}"], np.sqrt(variance)
     return told
+
+
+def _multiplied(states: list[str], belief: dict[str, Any]) -> dict[str, Any]:
+    """A belief whose factors are multiplied out."""
+    unit = [
+        [belief[f"U.{a}.{b}"] if i < j else 0.0 for j, b in enumerate(states)]
+        for i, a in enumerate(states)
+    ]
+    p = Factors(unit, [belief[f"D.{s}"] for s in states]).product()
+    rest = {key: item for key, item in belief.items() if key[:2] not in ("U.", "D.")}
+    return rest | {
+        f"P.{a}.{b}": p[i][j] for j, b in enumerate(states) for i, a in enumerate(states[: j + 1])
+    }
 
 
 def _outside(graph: Graph) -> Any:

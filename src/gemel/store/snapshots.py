@@ -4,7 +4,7 @@ Owns    the files `snapshots/TICK.npz`, each whole or not there, each with its c
 Never   is the truth: a damaged or missing one costs a longer replay of the journal, no more.
 
 A file is a NumPy archive without pickle: `array.0`, `array.1` …, and `book`, the UTF-8 bytes of a
-JSON object `{"tick", "names", "sha256", "book"}`. The checksum covers names, types, shapes, bytes.
+JSON object `{"tick", "names", "checksum", "book"}`. It covers names, types, shapes, bytes.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gemel import hooks
 from gemel.errors import Invalid, Unavailable
+from gemel.fingerprint import fingerprint
 
 KEPT = 3
 
@@ -111,7 +112,7 @@ def _content(tick: int, arrays: Arrays, book: dict[str, Any]) -> dict[str, Any]:
             f"the book is not plain JSON: {problem}",
             mend="turn arrays, tuples as keys and classes into plain data first",
         ) from problem
-    head = {"tick": tick, "names": list(arrays), "sha256": _checksum(arrays, text), "book": text}
+    head = {"tick": tick, "names": list(arrays), "checksum": _checksum(arrays, text), "book": text}
     content: dict[str, Any] = {f"array.{i}": array for i, array in enumerate(arrays.values())}
     content["book"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
     return content
@@ -121,7 +122,7 @@ def _load(path: Path, tick: int) -> tuple[Arrays, dict[str, Any]]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         head = json.loads(archive["book"].tobytes())
         arrays = {name: archive[f"array.{i}"] for i, name in enumerate(head["names"])}
-    if head["tick"] != tick or head["sha256"] != _checksum(arrays, head["book"]):
+    if head["tick"] != tick or head["checksum"] != _checksum(arrays, head["book"]):
         raise ValueError("its checksum does not fit")
     return arrays, json.loads(head["book"])
 
@@ -129,6 +130,5 @@ def _load(path: Path, tick: int) -> tuple[Arrays, dict[str, Any]]:
 def _checksum(arrays: Arrays, book: str) -> str:
     total = hashlib.sha256(book.encode())
     for name, array in arrays.items():
-        total.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        total.update(f"\n{name}\n".encode() + fingerprint(array))
     return total.hexdigest()
