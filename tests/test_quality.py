@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gemel.clock import SECOND
 from gemel.intake.quality import OLDEST, QualityMemory, Rules, judge
+from gemel.intake.roll import Roll
 from gemel.intake.seen import Seen
 from gemel.records import FATES, REASONS, Batch
 
@@ -146,7 +147,7 @@ def test_what_came_is_known_again_also_from_its_samples(
         if number == kept:
             seen = Seen.of(4, *seen.samples())
         columns = np.array(rows, np.int64).reshape(-1, 3)
-        fates = seen.take(columns[:, 0], columns[:, 1], columns[:, 2].astype(float), closed=0)
+        fates = seen.take(Roll(columns[:, 0]), columns[:, 1], columns[:, 2].astype(float), closed=0)
         for (slot, instant, value), fate in zip(rows, fates, strict=True):
             before = plainly.get((slot, instant))
             same = "duplicate" if before == value else "correction"
@@ -158,6 +159,9 @@ def test_a_long_stream_of_small_batches_keeps_few_blocks_and_forgets_what_is_clo
     seen, slot = Seen(2), np.array([0, 1])
     for k in range(1, 3000):
         instant = np.full(2, k, np.int64)
-        assert (seen.take(slot, instant, np.zeros(2), closed=k - 500) == 0).all()
+        assert (seen.take(Roll(slot), instant, np.zeros(2), closed=k - 500) == 0).all()
     assert len(seen.blocks) < 12 and sum(len(b.key) for b in seen.blocks) < 4 * 500
-    assert FATES[seen.take(slot[:1], np.array([2600]), np.zeros(1), closed=2500)[0]] == "duplicate"
+    assert (
+        FATES[seen.take(Roll(slot[:1]), np.array([2600]), np.zeros(1), closed=2500)[0]]
+        == "duplicate"
+    )

@@ -10,6 +10,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+FEW = 64  # words that are soon compared
+
 
 class Labels:
     """N words: words (V,) are the distinct ones · code (N,) whole numbers, which one a row has.
@@ -62,6 +64,14 @@ class Labels:
         number = np.cumsum(used, dtype=np.int32) - 1
         kept = tuple(self.words[k] for k in np.flatnonzero(used).tolist())
         return Labels(kept, number[self.code].astype(np.int32))
+
+    def same(self, other: "Labels") -> bool:
+        """Whether each row has the same word by the same number. Of many words that are equal and
+        not the very same it does not know."""
+        words = self.words is other.words or (len(self.words) < FEW and self.words == other.words)
+        if not words or len(self.code) != len(other.code):
+            return False
+        return self.code is other.code or bool((self.code == other.code).all())
 
     def are(self, word: str) -> NDArray[np.bool_]:
         """The rows that have a word: (N,)."""

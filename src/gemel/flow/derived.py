@@ -5,19 +5,20 @@ Never   is the truth: all of it can be had again from the journal.
 """
 
 import json
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from gemel.flow.outcome import Outcome, Told
+from gemel.intake.roll import chosen
 from gemel.labels import Labels
 from gemel.records import CORRECTION, FATES, LATE, REASONS, STORED, Judged
+from gemel.store.coded import joined, words
 from gemel.store.lake import Lake
 
 TABLES = ("telemetry", "estimates", "findings", "events")
-KEPT = (STORED, CORRECTION, LATE)  # what of the telemetry becomes history
+_KEPT = np.isin(np.arange(len(FATES)), (STORED, CORRECTION, LATE))  # what becomes history
 
 
 class Derived:
@@ -46,7 +47,7 @@ class Derived:
         """Everything gathered, to the lake, as of `tick`."""
         for table, parts in self._rows.items():
             if parts:
-                self._lake.append(table, pa.concat_tables(parts).unify_dictionaries(), tick)
+                self._lake.append(table, joined(parts), tick)
                 self._rows[table] = []
         self.waiting = 0
 
@@ -63,35 +64,26 @@ class Derived:
 def _telemetry(judged: Judged, tick: int, reach: int) -> pa.Table:
     """Rows of history. What is taken in once more after `reach` is a correction there: of a key,
     `stored` is the first fact and no other."""
-    kept = np.isin(judged.fate, KEPT)
-    count = int(kept.sum())
-    again = (judged.fate == STORED) & (judged.received_at - judged.instant >= reach)
-    fate = np.where(again, CORRECTION, judged.fate)[kept]
+    kept = chosen(_KEPT[judged.fate])
+    fate, instant = judged.fate[kept], judged.instant[kept]
+    count = len(fate)
+    if judged.received_at - instant.min(initial=judged.received_at) >= reach:
+        again = (fate == STORED) & (judged.received_at - instant >= reach)
+        fate = np.where(again, np.int8(CORRECTION), fate)
     return pa.table(
         {
-            "twin": _words(judged.twin[kept]),
-            "signal": _words(judged.signal[kept]),
-            "instant": pa.array(judged.instant[kept]),
+            "twin": words(judged.twin[kept]),
+            "signal": words(judged.signal[kept]),
+            "instant": pa.array(instant),
             "value": pa.array(judged.value[kept]),
             "quality": pa.array(judged.quality[kept]),
-            "reason": _words(Labels(REASONS, judged.reason[kept])),
-            "fate": _words(Labels(FATES, fate)),
-            "source": _words(Labels.full(count, judged.source)),
+            "reason": words(Labels(REASONS, judged.reason[kept])),
+            "fate": words(Labels(FATES, fate)),
+            "source": words(Labels.full(count, judged.source)),
             "received_at": pa.array(np.full(count, judged.received_at)),
             "tick": pa.array(np.full(count, tick)),
         }
     )
-
-
-def _words(labels: Labels) -> pa.Array:
-    code = labels.code.astype(np.int32, copy=False)
-    return pa.DictionaryArray.from_arrays(code, _dictionary(labels.words))
-
-
-@lru_cache(64)
-def _dictionary(words: tuple[str, ...]) -> pa.Array:
-    """Words as Arrow has them; a fleet's are the same each time."""
-    return pa.array(words, pa.string())
 
 
 def _estimates(told: Told, tick: int, at: int) -> pa.Table:
@@ -101,9 +93,9 @@ def _estimates(told: Told, tick: int, at: int) -> pa.Table:
     means, stds = ([told.values[name][k] for name in names] or [np.zeros(0)] for k in (0, 1))
     return pa.table(
         {
-            "twin": _words(twin),
-            "binding": _words(Labels.full(count, told.binding)),
-            "name": _words(Labels(names, np.repeat(np.arange(len(names)), rows))),
+            "twin": words(twin),
+            "binding": words(Labels.full(count, told.binding)),
+            "name": words(Labels(names, np.repeat(np.arange(len(names)), rows))),
             "instant": pa.array(np.tile(told.instant, len(names))),
             "mean": pa.array(np.concatenate(means)),
             "std": pa.array(np.concatenate(stds)),

@@ -284,7 +284,7 @@ def _grid(
             mend=f"its ports are: {', '.join(units)}",
         )
     ports: list[tuple[int, int, int]] = []
-    constant = np.full((len(twins), len(units)), np.nan)
+    constant = np.full((len(twins), len(units)), np.nan, order="F")
     factor, offset = np.ones(len(units)), np.zeros(len(units))
     for column, (name, unit) in enumerate(units.items()):
         for row, twin in enumerate(twins):

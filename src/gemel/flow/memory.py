@@ -95,9 +95,9 @@ class FleetMemory:
     def checkpoint(self, instant: int) -> Checkpoint:
         """The belief as it stands, and as it stays: a re-run writes into the one that goes on."""
         grid, own = self.grid, self.estimate
-        believed = Estimate(**{name: getattr(own, name).copy() for name in _ESTIMATE})
-        bias, nis = self.bias.copy(), self.nis.copy()
-        return Checkpoint(instant, believed, bias, nis, grid.held.copy(), grid.held_at.copy())
+        believed = Estimate(**{name: _copy(getattr(own, name)) for name in _ESTIMATE})
+        bias, nis = _copy(self.bias), _copy(self.nis)
+        return Checkpoint(instant, believed, bias, nis, _copy(grid.held), _copy(grid.held_at))
 
     def settle(self, row: int) -> None:
         """A row's belief was set by hand: no re-run undoes that."""
@@ -127,6 +127,10 @@ class Memory:
         book[fate] += number
 
 
+def _copy(array: Any) -> Any:
+    return array.copy(order="K")  # column by column, as it lies
+
+
 def begin(plan: Plan) -> Memory:
     """The memory of a plant that has not heard anything yet."""
     return Memory(
@@ -147,13 +151,13 @@ def _fleet(fleet: Fleet) -> FleetMemory:
     memory = FleetMemory(
         blank(type(fleet.kernel), count),
         GridMemory.blank(fleet.grid),
-        fleet.start_parameters.copy(),
-        fleet.start_cov.copy(),
+        fleet.start_parameters.copy(order="F"),
+        fleet.start_cov.copy(order="F"),
         list(fleet.start_versions),
-        np.zeros((count, len(layout.inputs))),
+        np.zeros((count, len(layout.inputs)), order="F"),
         np.zeros(count, np.bool_),
         np.zeros(count, np.bool_),
-        np.zeros((count, len(layout.outputs))),
+        np.zeros((count, len(layout.outputs)), order="F"),
         np.ones(count),
         np.zeros(count, np.int64),
         UsualDay.blank(count, len(layout.inputs)),

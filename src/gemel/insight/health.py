@@ -8,8 +8,11 @@ Never   is a probability: 1 as new, 0 at the limit (ISO 13381-1's event state).
 
 import numpy as np
 
-from gemel.kernels import lanes
+from gemel.kernels import estimate as filters
 from gemel.kernels.base import Kernel
+from gemel.kernels.margin import margins
+from gemel.kernels.native import Native, padded
+from gemel.kernels.program import once
 from gemel.records import Estimate, Floats
 
 
@@ -17,8 +20,28 @@ def health(
     kernel: Kernel, estimate: Estimate, u: Floats, p: Floats
 ) -> dict[str, tuple[Floats, Floats]]:
     """mode → (index (A,), std (A,))."""
-    out = {}
-    for mode, (margin, g) in lanes.limits_jacobian(kernel, estimate.mean, u, p).items():
-        spread = np.sqrt(np.maximum(np.einsum("ax,axz,az->a", g, estimate.cov, g), 0.0))
-        out[mode] = (np.clip(margin, 0.0, 1.0), spread)
-    return out
+    cls = type(kernel)
+    native = _compiled(cls)
+    if native is None:
+        return {}
+    count = len(estimate.instant)
+    lanes = padded(count)
+    given = filters.columns_of(cls.layout, estimate.mean, estimate.cov, u, p)
+    columns = {
+        name: filters.whole(given.get(name), lanes, kind) for name, kind in native.columns.items()
+    }
+    native.apply(columns, lanes)
+    modes = [name.removeprefix("margin.") for name in columns if name.startswith("margin.")]
+    return {
+        mode: (
+            np.clip(columns[f"margin.{mode}"][:count], 0.0, 1.0),
+            columns[f"spread.{mode}"][:count],
+        )
+        for mode in modes
+    }
+
+
+@once
+def _compiled(kernel: type[Kernel]) -> Native | None:
+    program = margins(kernel)
+    return Native(program, "d") if program else None

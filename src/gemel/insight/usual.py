@@ -23,7 +23,10 @@ class UsualDay:
 
     @staticmethod
     def blank(rows: int, inputs: int) -> "UsualDay":
-        return UsualDay(np.zeros((rows, 24, inputs)), np.zeros((rows, 24), np.bool_))
+        # an hour's numbers lie side by side, as they are learnt
+        return UsualDay(
+            np.zeros((rows, 24, inputs), order="F"), np.zeros((rows, 24), np.bool_, order="F")
+        )
 
     def learn(self, instant: int, u: Floats, ready: Bools, every: float) -> None:
         """Move the hour's mean towards what was seen; about half of it is the latest day."""

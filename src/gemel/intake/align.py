@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from gemel.clock import SECOND
 from gemel.records import CORRECTION, GOOD, STORED, Bools, Floats, Frame, Instants, Judged
 
+LONG = 1_000  # samples of a list that is worth remembering
+KEPT = 16
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -45,6 +48,16 @@ class Grid:
         return np.searchsorted(self.slots, np.arange(self.size))
 
     @cached_property
+    def fixed(self) -> Bools:
+        """The cells that a property fills: (A,S)."""
+        return np.isfinite(self.constant)
+
+    @cached_property
+    def lists(self) -> "dict[int, _Targets]":
+        """Where long lists of slots go, kept while they come again."""
+        return {}
+
+    @cached_property
     def several(self) -> NDArray[np.int64]:
         """Of every slot of the plant, how many ports it feeds: (size,)."""
         return np.bincount(self.slots, minlength=self.size)
@@ -64,7 +77,7 @@ class GridMemory:
 
     @staticmethod
     def blank(grid: Grid) -> "GridMemory":
-        return GridMemory(np.zeros_like(grid.constant), np.zeros(grid.constant.shape, np.int64))
+        return GridMemory(*_cells(grid))
 
 
 @dataclass(frozen=True)
@@ -98,12 +111,29 @@ class _Cells:
         return _Cells(*(getattr(self, item.name)[where] for item in fields(self)))
 
 
+@dataclass(frozen=True)
+class _Targets:
+    """Where each of some slots (N,) goes, each into one cell of its own: its place, column by
+    column. plain: units are as the kernel's."""
+
+    slot: NDArray[np.int64]
+    place: NDArray[np.int64]
+    column: NDArray[np.int64]
+    plain: bool
+
+
 def feed(grid: Grid, memory: GridMemory, samples: Samples) -> tuple[NDArray[np.int64], Instants]:
     """Put good samples into the open instants of the grid.
 
     Returns what belongs to instants that are closed already: rows (M,), ends (M,).
     """
-    cells = _cells(grid, samples)
+    if len(samples.slot) >= LONG and (samples.instant == samples.instant[0]).all():
+        end = -(-int(samples.instant[0]) // grid.every) * grid.every
+        targets = _targets(grid, samples.slot)
+        if targets is not None and end > memory.closed and end not in memory.open:
+            _fill(targets, *opened(grid, memory, end), samples, grid)
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    cells = _placed(grid, samples)
     late = cells.end <= memory.closed
     if late.any():
         lost, cells = cells.part(late), cells.part(~late)
@@ -120,7 +150,35 @@ def feed(grid: Grid, memory: GridMemory, samples: Samples) -> tuple[NDArray[np.i
     return lost.row, lost.end
 
 
-def _cells(grid: Grid, samples: Samples) -> _Cells:
+def _targets(grid: Grid, slot: NDArray[np.int64]) -> _Targets | None:
+    """Of a list of slots, where each goes; None where one goes nowhere, or to several cells."""
+    found = grid.lists.get(id(slot))
+    if found is None or found.slot is not slot:
+        sample, port = _ports(grid, slot)
+        column = grid.columns[port]
+        place = column * len(grid.constant) + grid.rows[port]
+        once = len(sample) == len(slot) and bool((grid.several[slot] == 1).all())
+        if not once or np.bincount(place).max(initial=0) > 1:
+            return None
+        plain = bool((grid.factor[column] == 1.0).all() and (grid.offset[column] == 0.0).all())
+        if len(grid.lists) >= KEPT:
+            grid.lists.clear()
+        found = grid.lists[id(slot)] = _Targets(slot, place, column, plain)
+    return found
+
+
+def _fill(
+    targets: _Targets, values: Floats, instants: Instants, samples: Samples, grid: Grid
+) -> None:
+    """One instant's samples into cells that are empty."""
+    value = samples.value
+    if not targets.plain:
+        value = value * grid.factor[targets.column] + grid.offset[targets.column]
+    values.T.reshape(-1)[targets.place] = value
+    instants.T.reshape(-1)[targets.place] = samples.instant[0]
+
+
+def _placed(grid: Grid, samples: Samples) -> _Cells:
     """The cell of every sample that feeds one; of two in one the later comes last."""
     sample, port = _ports(grid, samples.slot)
     if (np.diff(samples.instant) < 0).any():
@@ -145,9 +203,14 @@ def _ports(grid: Grid, slot: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDAr
 def opened(grid: Grid, memory: GridMemory, end: int) -> tuple[Floats, Instants]:
     """The cells of an open instant: value (A,S), instant (A,S); all empty when it is new."""
     if end not in memory.open:
-        shape = grid.constant.shape
-        memory.open[end] = (np.zeros(shape), np.zeros(shape, np.int64))
+        memory.open[end] = _cells(grid)
     return memory.open[end]
+
+
+def _cells(grid: Grid) -> tuple[Floats, Instants]:
+    """Empty cells (A,S): values and instants, column by column, as filters take them."""
+    shape = grid.constant.shape
+    return np.zeros(shape, order="F"), np.zeros(shape, np.int64, order="F")
 
 
 def close(grid: Grid, memory: GridMemory, closed: int) -> list[Frame]:
@@ -157,8 +220,8 @@ def close(grid: Grid, memory: GridMemory, closed: int) -> list[Frame]:
         values, instants = memory.open.pop(end)
         fresh = instants > 0
         newer = fresh & (instants >= memory.held_at)
-        memory.held = np.where(newer, values, memory.held)
-        memory.held_at = np.where(newer, instants, memory.held_at)
+        np.copyto(memory.held, values, where=newer)
+        np.copyto(memory.held_at, instants, where=newer)
         frames.append(_frame(grid, memory, end, values, fresh))
     memory.closed = max(memory.closed, closed)
     return frames
@@ -180,7 +243,9 @@ def rows_of(grid: Grid, rows: NDArray[np.int64]) -> Grid:
 
 def _frame(grid: Grid, memory: GridMemory, end: int, values: Floats, fresh: Bools) -> Frame:
     """Inputs may be held, sensors may not; a property is always there."""
-    fixed = np.isfinite(grid.constant)
+    if fresh.all():
+        return Frame(grid.binding, end, values, fresh, (end - memory.held_at) / SECOND)
+    fixed = grid.fixed
     held = (memory.held_at > 0) & (np.arange(fresh.shape[1]) < grid.inputs)
     mask = fresh | held | fixed
     value = np.where(fresh, values, np.where(held, memory.held, 0.0))

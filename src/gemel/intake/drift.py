@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
-from gemel.intake.seen import Places
+from gemel.intake.roll import Places
 from gemel.records import Bools, Floats, Instants
 
 Slots = NDArray[np.int64]

@@ -28,8 +28,9 @@ from gemel.errors import Invalid
 from gemel.intake import clocks
 from gemel.intake.drift import Drifts
 from gemel.intake.redundant import Relations
+from gemel.intake.roll import Roll, Slots, chosen
 from gemel.intake.score import Score
-from gemel.intake.seen import Seen, chosen, groups
+from gemel.intake.seen import Seen
 from gemel.intake.silence import Periods
 from gemel.labels import Labels
 from gemel.records import (
@@ -63,7 +64,8 @@ CODES = {  # why a sample is rejected → the code that `gemel explain` knows
 }
 LIGHT = 1e200  # 1/s; nothing changes so fast, and times a duration it is still a number
 KEPT_TABLES = 64  # of words looked up, by what sources send again and again
-Slots = NDArray[np.int64]
+KEPT_ROLLS = 16  # of entries of at least so many samples
+LONG = 1_000
 Codes = NDArray[np.int8]
 WHY = {word: np.int8(k) for k, word in enumerate(REASONS)}
 
@@ -103,6 +105,24 @@ class Rules:
         cell += signal.code
         return np.asarray(table.ravel()[cell])
 
+    def roll(self, twin: Labels, signal: Labels) -> Roll:
+        """The slots of an entry's samples; kept while its source sends the same list."""
+        if len(twin) < LONG:
+            return Roll(self.slots(twin, signal))
+        key = (id(twin.words), len(signal.words), signal.words[:1])
+        before = self._rolls.get(key)
+        if before is not None and before[0].same(twin) and before[1].same(signal):
+            return before[2]
+        roll = Roll(self.slots(twin, signal))
+        if len(self._rolls) >= KEPT_ROLLS:
+            self._rolls.clear()
+        self._rolls[key] = (twin, signal, roll)
+        return roll
+
+    @cached_property
+    def _rolls(self) -> dict[Any, tuple[Labels, Labels, Roll]]:
+        return {}
+
     @cached_property
     def names(self) -> tuple[Labels, Labels]:
         """Twin and signal of every slot: (S,), (S,)."""
@@ -124,6 +144,16 @@ class Rules:
         """The largest credible change a second of every slot, a number even where none is declared:
         (S,)."""
         return np.minimum(self.rate, LIGHT)
+
+    @cached_property
+    def paced(self) -> bool:
+        """Whether any signal declares how fast it may change."""
+        return bool((self.rate < LIGHT).any())
+
+    @cached_property
+    def sticks(self) -> bool:
+        """Whether any signal declares how long it may stand still."""
+        return bool(np.isfinite(self.stuck).any())
 
     @cached_property
     def _table(self) -> Callable[[tuple[str, ...], tuple[str, ...]], Slots]:
@@ -179,32 +209,35 @@ class QualityMemory:
         )
 
 
-def admit(rules: Rules, source: str, batch: Batch, received_at: int) -> tuple[Slots, Floats, Codes]:
-    """slot (N,), value in declared units (N,), why it is rejected (N,): 0 = admitted."""
-    slot = rules.slots(batch.twin, batch.signal)
+def admit(rules: Rules, source: str, batch: Batch, received_at: int) -> tuple[Roll, Floats, Codes]:
+    """Its roll, value in declared units (N,), why it is rejected (N,): 0 = admitted."""
+    roll = rules.roll(batch.twin, batch.signal)
     reason = np.zeros(len(batch), np.int8)
-    value, unit_is_wrong = _converted(rules, batch, slot)
-    reason[~np.isfinite(value)] = WHY["not_a_number"]
-    reason[batch.instant < received_at - OLDEST] = WHY["far_past"]
-    reason[batch.instant > received_at + rules.skew] = WHY["ahead_of_clock"]
-    reason[unit_is_wrong] = WHY["unit"]
+    value, unit_is_wrong = _converted(rules, batch, roll.slot)
+    finite, instant = np.isfinite(value), batch.instant
+    if not finite.all():
+        reason[~finite] = WHY["not_a_number"]
+    if instant.min(initial=received_at) < received_at - OLDEST:
+        reason[instant < received_at - OLDEST] = WHY["far_past"]
+    if instant.max(initial=received_at) > received_at + rules.skew:
+        reason[instant > received_at + rules.skew] = WHY["ahead_of_clock"]
+    if unit_is_wrong is not None:
+        reason[unit_is_wrong] = WHY["unit"]
     if source in rules.sends:
         sends = [word in rules.sends[source] for word in batch.signal.words]
         reason[~np.array(sends, np.bool_)[batch.signal.code]] = WHY["schema"]
-    unknown = slot < 0
-    if unknown.any():
-        reason[slot == -1] = WHY["unknown_twin"]
-        reason[slot == -2] = WHY["unknown_signal"]
-        slot = np.where(unknown, -1, slot)
-    return slot, value, reason
+    if not roll.known:
+        reason[roll.slot == -1] = WHY["unknown_twin"]
+        reason[roll.slot == -2] = WHY["unknown_signal"]
+        roll = Roll(np.maximum(roll.slot, -1))
+    return roll, value, reason
 
 
-def _converted(rules: Rules, batch: Batch, slot: Slots) -> tuple[Floats, Bools]:
-    """Values in declared units (N,), and where the unit is of another kind (N,)."""
-    value, wrong = batch.value, np.zeros(len(batch), np.bool_)
+def _converted(rules: Rules, batch: Batch, slot: Slots) -> tuple[Floats, Bools | None]:
+    """Values in declared units (N,), and where the unit is of another kind (N,), None: nowhere."""
     if set(batch.unit.words) <= {""}:
-        return value, wrong
-    value = value.copy()
+        return batch.value, None
+    value, wrong = batch.value.copy(), np.zeros(len(batch), np.bool_)
     for code, word in enumerate(batch.unit.words):
         if not word:
             continue
@@ -231,31 +264,37 @@ def judge(
 
     again: a person takes them in once more, however late they are
     """
-    slot, value, reason = admit(rules, source, batch, received_at)
+    roll, value, reason = admit(rules, source, batch, received_at)
     instant = batch.instant
     closed = memory.watermark - max(rules.lateness, rules.rerun)
     fate = np.where(reason != 0, np.int8(REJECTED), np.int8(STORED))
-    late = (fate == STORED) & (instant <= closed) & (not again)
-    fate[late] = LATE
+    late = None
+    if not again and instant.min(initial=closed + 1) <= closed:
+        late = (fate == STORED) & (instant <= closed)
+        fate[late] = LATE
     memory.began = memory.began or received_at
     memory.watermark = max(memory.watermark, received_at)
     open_ = chosen(fate == STORED)
     if source not in memory.seen:
         memory.seen[source] = Seen(len(rules.unit))
-    seen = memory.seen[source]
-    fate[open_] = seen.take(slot[open_], instant[open_], value[open_], closed)
+    fate[open_] = memory.seen[source].take(roll.part(open_), instant[open_], value[open_], closed)
     quality = np.zeros(len(batch), np.int8)
-    quality[late], reason[late] = UNCERTAIN, WHY["late"]
     kept = (fate == STORED) | (fate == CORRECTION)
-    known = chosen(kept | late)
-    s, v = slot[known], value[known]
-    outside = (v < rules.floor[s]) | (v > rules.ceiling[s])
+    known = kept
+    if late is not None:
+        quality[late], reason[late] = UNCERTAIN, WHY["late"]
+        known = kept | late
+    rows = chosen(known)
+    at, v = roll.part(rows).at, value[rows]
+    outside = (v < rules.floor[at]) | (v > rules.ceiling[at])
     if outside.any():
-        rows = np.flatnonzero(kept | late)[outside]
-        quality[rows], reason[rows] = BAD, WHY["range"]
-        kept[rows] = False
+        far = np.flatnonzero(known)[outside]
+        quality[far], reason[far] = BAD, WHY["range"]
+        kept[far] = False
     rows = chosen(kept)
-    quality[rows], reason[rows] = _in_order(rules, memory, slot[rows], instant[rows], value[rows])
+    quality[rows], reason[rows] = _in_order(
+        rules, memory, roll.part(rows), instant[rows], value[rows]
+    )
     if len(batch) and not again and _clock_is_off(rules, memory, source, received_at, batch):
         doubted = kept & (reason == 0)
         quality[doubted], reason[doubted] = UNCERTAIN, WHY["clock_skew"]
@@ -266,12 +305,12 @@ def judge(
         batch.signal,
         instant,
         value,
-        slot,
+        roll.slot,
         quality,
         reason,
         fate,
     )
-    _remember(rules, memory, judged)
+    _remember(rules, memory, judged, roll)
     return judged
 
 
@@ -284,7 +323,7 @@ def _clock_is_off(
     return bound is not None and off > bound
 
 
-def _remember(rules: Rules, memory: QualityMemory, judged: Judged) -> None:
+def _remember(rules: Rules, memory: QualityMemory, judged: Judged, roll: Roll) -> None:
     """The newest reasons, the gaps and the scores."""
     fate, reason, now = judged.fate, judged.reason, memory.watermark
     twin = rules.names[0].code
@@ -304,7 +343,8 @@ def _remember(rules: Rules, memory: QualityMemory, judged: Judged) -> None:
             memory.score.miss(twin[rules.periods.slots[gaps]], missed[gaps], now)
     if plain:
         memory.score.count(judged.source, len(reason), len(reason), now)
-        memory.score.add(twin[judged.slot], None, now)
+        touched, due = roll.tally(twin, len(memory.score.due))
+        memory.score.grow(touched, due, due, now)
         return
     counted = fate != DUPLICATE
     why = np.bincount(reason[counted], minlength=len(REASONS)).tolist()
@@ -318,23 +358,25 @@ def _remember(rules: Rules, memory: QualityMemory, judged: Judged) -> None:
 
 
 def _in_order(
-    rules: Rules, memory: QualityMemory, slot: Slots, instant: Instants, value: Floats
+    rules: Rules, memory: QualityMemory, roll: Roll, instant: Instants, value: Floats
 ) -> tuple[Codes, Codes]:
     """What the order of instants tells of each sample: quality, reason (N,)."""
-    order, _ = groups(slot, instant)
-    slot, instant, value = slot[order], instant[order], value[order]
-    quality, reason = np.zeros(len(slot), np.int8), np.zeros(len(slot), np.int8)
-    rows = chosen(instant >= memory.instant[slot])  # others: nothing newer to judge them by
-    s, t, v = slot[rows], instant[rows], value[rows]
+    order, _ = roll.order(instant)
+    roll, instant, value = roll.part(order), instant[order], value[order]
+    quality, reason = np.zeros(len(roll), np.int8), np.zeros(len(roll), np.int8)
+    rows = chosen(instant >= memory.instant[roll.at])  # others: nothing newer to judge them by
+    those, t, v = roll.part(rows), instant[rows], value[rows]
     last, reading = _readings(rules, memory)
-    quality[rows], reason[rows] = _in_time(rules, memory, s, t, v)
+    quality[rows], reason[rows] = _in_time(rules, memory, those, t, v)
     if len(rules.relations.slot) or len(rules.drifts.slots):
         some = chosen(quality[rows] != BAD)
-        s, t, v, good = s[some], t[some], v[some], reason[rows][some] == 0
+        s, t, v, good = those.slot[some], t[some], v[some], reason[rows][some] == 0
         doubt = _among_others(rules, memory, last, reading, s, t, v, good)
         doubted = np.flatnonzero(good & (doubt != 0))
-        rows = np.arange(len(slot))[rows][some][doubted]
+        rows = np.arange(len(roll))[rows][some][doubted]
         quality[rows], reason[rows] = UNCERTAIN, doubt[doubted]
+    if isinstance(order, slice):
+        return quality, reason
     out_quality, out_reason = np.empty_like(quality), np.empty_like(reason)
     out_quality[order], out_reason[order] = quality, reason
     return out_quality, out_reason
@@ -368,20 +410,20 @@ def _readings(rules: Rules, memory: QualityMemory) -> tuple[Instants, Floats]:
 
 
 def _in_time(
-    rules: Rules, memory: QualityMemory, s: Slots, t: Instants, v: Floats
+    rules: Rules, memory: QualityMemory, roll: Roll, t: Instants, v: Floats
 ) -> tuple[Codes, Codes]:
     """Rate and stuck, each sample against the last good one of its slot: quality, reason (N,)."""
-    quality, reason = np.zeros(len(s), np.int8), np.zeros(len(s), np.int8)
+    quality, reason = np.zeros(len(roll), np.int8), np.zeros(len(roll), np.int8)
     rows: Any = slice(None)
-    begins = np.ones(len(s), np.bool_)
-    begins[1:] = s[1:] != s[:-1]
-    before_t, before_v = memory.instant[s], memory.value[s]
-    if not begins.all():
+    begins = np.ones(len(roll), np.bool_)
+    before_t, before_v = memory.instant[roll.at], memory.value[roll.at]
+    if not roll.rising:
+        begins[1:] = roll.slot[1:] != roll.slot[:-1]
         before_t = np.where(begins, before_t, np.roll(t, 1))
         before_v = np.where(begins, before_v, np.roll(v, 1))
-    gone = (t - before_t) / SECOND
-    fast = (before_t > 0) & (gone > 0) & (np.abs(v - before_v) > rules.pace[s] * gone)
-    if fast.any():
+    fast = _too_fast(rules, roll, t, v, before_t, before_v) if rules.paced else None
+    if fast is not None and fast.any():
+        s = roll.slot
         hasty = np.zeros(len(rules.unit), np.bool_)
         hasty[s[fast]] = True
         hasty = hasty[s]
@@ -390,20 +432,30 @@ def _in_time(
                 rules, memory, int(s[row]), int(t[row]), float(v[row])
             )
         rows = np.flatnonzero(~hasty)
-        s, t, v = s[rows], t[rows], v[rows]
+        roll, t, v = roll.part(rows), t[rows], v[rows]
         begins, before_t, before_v = begins[rows], before_t[rows], before_v[rows]
-    changed = (before_t == 0) | (v != before_v)
-    since = np.where(changed, t, memory.since[s])
-    if not begins.all():
+    changed = (v != before_v) | (before_t == 0)
+    since = t if changed.all() else np.where(changed, t, memory.since[roll.at])
+    if not roll.rising:
         since = _latest(begins, since, changed)
-    stuck = (t - since) / SECOND >= rules.stuck[s]
-    if stuck.any():
-        stuck = np.arange(len(quality))[rows][stuck]
-        quality[stuck], reason[stuck] = UNCERTAIN, WHY["stuck"]
-    ends = chosen(np.roll(begins, -1))
-    last = s[ends]
+    if rules.sticks:
+        stuck = (t - since) / SECOND >= rules.stuck[roll.at]
+        if stuck.any():
+            stuck = np.arange(len(quality))[rows][stuck]
+            quality[stuck], reason[stuck] = UNCERTAIN, WHY["stuck"]
+    ends = slice(None) if roll.rising else chosen(np.roll(begins, -1))
+    last = roll.part(ends).at
     memory.since[last], memory.instant[last], memory.value[last] = since[ends], t[ends], v[ends]
     return quality, reason
+
+
+def _too_fast(
+    rules: Rules, roll: Roll, t: Instants, v: Floats, before_t: Instants, before_v: Floats
+) -> Bools:
+    """Where a reading changed by more than is credible since the one before: (N,)."""
+    gone = (t - before_t) / SECOND
+    much = np.abs(v - before_v) > rules.pace[roll.at] * gone
+    return np.asarray(much & (before_t > 0) & (gone > 0))
 
 
 def _latest(begins: Bools, value: Instants, changed: Bools) -> Instants:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
-from gemel.intake.seen import groups
+from gemel.intake.roll import groups
 from gemel.records import Bools, Floats, Instants
 
 Slots = NDArray[np.int64]

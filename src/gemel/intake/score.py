@@ -5,6 +5,7 @@ Never   judges a sample, and reads no clock but the plant's.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +34,15 @@ class Score:
         """Nothing came yet."""
         return Score(np.zeros(twins), np.zeros(twins), np.zeros(twins, np.int64))
 
-    def add(self, twin: Numbers, good: Bools | None, now: int) -> None:
-        """Samples: twin (N,) is the number of each one's twin, good (N,); None: all are."""
-        if len(twin) < len(self.due):
-            touched, twin = np.unique(twin, return_inverse=True)
-            due = np.bincount(twin, minlength=len(touched))
-        else:
-            due = np.bincount(twin, minlength=len(self.due))
-            touched = np.arange(len(due)) if due.all() else np.flatnonzero(due)
-        fine = due if good is None else np.bincount(twin, good, minlength=len(due))
-        if len(due) > len(touched):
-            due, fine = due[touched], fine[touched]
+    def add(self, twin: Numbers, good: Bools, now: int) -> None:
+        """Samples: twin (N,) is the number of each one's twin, good (N,)."""
+        touched, place = np.unique(twin, return_inverse=True)
+        due = np.bincount(place).astype(np.float64)
+        fine = np.bincount(place, good.astype(np.float64), minlength=len(touched))
+        self.grow(touched, due, np.asarray(fine, np.float64), now)
+
+    def grow(self, touched: Any, due: Floats, fine: Floats, now: int) -> None:
+        """So many samples more of some twins, of which so many are good."""
         kept = np.exp((self.at[touched] - now) / (DAY * SECOND))
         self.good[touched] = self.good[touched] * kept + fine
         self.due[touched] = self.due[touched] * kept + due

@@ -9,14 +9,13 @@ become one, so that a stream of small batches keeps few.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gemel.intake.roll import Roll, Slots, groups
 from gemel.records import CORRECTION, DUPLICATE, STORED, Floats, Instants
 
-Slots = NDArray[np.int64]
 LARGE = 20_000  # samples of a block that is left as it is
 
 
@@ -42,17 +41,21 @@ class Seen:
         if len(self.newest) == 0:
             self.newest = np.zeros(self.slots, np.int64)
 
-    def take(self, slot: Slots, instant: Instants, value: Floats, closed: int) -> NDArray[np.int8]:
+    def take(self, roll: Roll, instant: Instants, value: Floats, closed: int) -> NDArray[np.int8]:
         """stored, duplicate or correction, in the order in which they come: (N,). Keeps them.
 
         closed: nothing at or before this instant is asked for again.
         """
-        fate = np.full(len(slot), STORED, np.int8)
-        if not len(slot):
+        fate = np.full(len(roll), STORED, np.int8)
+        if not len(roll):
             return fate
         self.blocks = [b for b in self.blocks if len(b.instants) and b.instants[-1] > closed]
-        order, first = groups(slot, instant)
-        slot, instant, value = slot[order], instant[order], value[order]
+        if roll.rising and (instant > self.newest[roll.at]).all():  # each is its slot's next
+            self.newest[roll.at] = instant
+            self._keep(roll.slot, instant, value, closed)
+            return fate
+        order, first = roll.order(instant)
+        slot, instant, value = roll.slot[order], instant[order], value[order]
         told = fate.copy()
         newest = self.newest[slot]
         again, old = np.flatnonzero(~first), np.flatnonzero(first & (instant <= newest))
@@ -74,7 +77,7 @@ class Seen:
     def of(slots: int, slot: Slots, instant: Instants, value: Floats) -> "Seen":
         """What `samples` told."""
         seen = Seen(slots)
-        seen.take(slot, instant, value, closed=int(instant.min(initial=1)) - 1)
+        seen.take(Roll(slot), instant, value, closed=int(instant.min(initial=1)) - 1)
         return seen
 
     def samples(self) -> tuple[Slots, Instants, Floats]:
@@ -117,51 +120,11 @@ class Seen:
     def _block(self, slot: Slots, instant: Instants, value: Floats) -> Block:
         """Distinct (slot, instant) as a block."""
         if len(instant) and (instant == instant[0]).all():
-            instants, key = instant[:1].copy(), slot.copy()
+            instants, key = instant[:1].copy(), slot
         else:
             instants, number = np.unique(instant, return_inverse=True)
             key = number * self.slots + slot
         if (key[1:] > key[:-1]).all():
-            return Block(instants, key, value.copy())
+            return Block(instants, key, value)
         order = np.argsort(key)
         return Block(instants, key[order], value[order])
-
-
-def groups(slot: Slots, instant: Instants) -> tuple[Any, NDArray[np.bool_]]:
-    """An order by slot, then instant, then as they came; and which rows begin a new pair: (N,).
-
-    The order of rows that lie in order already is a slice: to take it copies nothing.
-    """
-    first = np.ones(len(slot), np.bool_)
-    if len(slot) < 2:
-        return slice(None), first
-    up = slot[1:] > slot[:-1]
-    if up.all():
-        return slice(None), first
-    order: Any = slice(None)
-    same = slot[1:] == slot[:-1]
-    if not (up | (same & (instant[1:] >= instant[:-1]))).all():
-        order = np.lexsort((instant, slot))
-        slot, instant = slot[order], instant[order]
-        same = slot[1:] == slot[:-1]
-    first[1:] = ~(same & (instant[1:] == instant[:-1]))
-    return order, first
-
-
-class Places:
-    """Where each slot stands among some slots (D,), sorted, distinct: by one look at a table."""
-
-    def __init__(self, slots: Slots) -> None:
-        self._place = np.full(int(slots.max(initial=-1)) + 2, -1)
-        self._place[slots] = np.arange(len(slots))
-
-    def of(self, slot: Slots) -> tuple[Any, Slots]:
-        """The rows of `slot` (N,) that stand there, and where."""
-        place = self._place[np.minimum(slot, len(self._place) - 1)]
-        rows = chosen(place >= 0)
-        return rows, place[rows]
-
-
-def chosen(which: NDArray[np.bool_]) -> Any:
-    """The numbers of some rows; of all of them a slice, which copies nothing."""
-    return slice(None) if which.all() else np.flatnonzero(which)

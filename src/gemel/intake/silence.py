@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemel.clock import SECOND
+from gemel.intake.roll import Places, chosen, groups
 from gemel.intake.score import DAY
-from gemel.intake.seen import Places, chosen, groups
 from gemel.records import Floats, Instants
 
 Slots = NDArray[np.int64]

@@ -6,13 +6,14 @@ Never   lets a NaN in: a missing reading is a mask, and a row without inputs doe
 The mathematics is one asset's, in `kernels/filters.py`; here are all rows of a fleet.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gemel.clock import SECOND
 from gemel.kernels import filters, pace
-from gemel.kernels.base import Kernel
+from gemel.kernels.base import Kernel, Layout
 from gemel.kernels.native import Native, padded, shared
 from gemel.kernels.program import once
 from gemel.records import Bools, Estimate, Floats, Instants
@@ -25,11 +26,11 @@ def blank(kernel: type[Kernel], count: int) -> Estimate:
     states, outputs = len(kernel.layout.states), len(kernel.layout.outputs)
     return Estimate(
         instant=np.zeros(count, np.int64),
-        mean=_room(count, states),
-        cov=_room(count, states, states),
-        foreseen=_room(count, outputs),
-        innovation=_room(count, outputs),
-        innovation_var=_room(count, outputs) + 1.0,
+        mean=_room((count, states)),
+        cov=_room((count, states, states)),
+        foreseen=_room((count, outputs)),
+        innovation=_room((count, outputs)),
+        innovation_var=_room((count, outputs)) + 1.0,
         mask=np.zeros((count, outputs), np.bool_, order="F"),
         nis=np.zeros(count),
     )
@@ -55,38 +56,44 @@ def update(
     """
     cls = type(kernel)
     layout, native = cls.layout, compiled(cls)
-    count, names = len(last.instant), list(layout.states)
-    lanes = padded(count)
+    lanes = padded(len(last.instant))
     begun = last.instant > 0
     new = _moved(last, lanes)
-    columns: dict[str, Any] = {}
-    for part, states, values in (
-        ("x", layout.states, new.mean),
-        ("u", layout.inputs, u),
-        ("p", layout.parameters, p),
+    columns = columns_of(layout, new.mean, new.cov, u, p)
+    for part, outputs, values in (
         ("y", layout.outputs, y),
         ("seen", layout.outputs, y_mask & np.isfinite(y)),
         ("foreseen", layout.outputs, new.foreseen),
         ("innovation", layout.outputs, new.innovation),
         ("innovation_var", layout.outputs, new.innovation_var),
     ):
-        for k, name in enumerate(states):
+        for k, name in enumerate(outputs):
             columns[f"{part}.{name}"] = values[:, k]
-    for j, b in enumerate(names):
-        for i, a in enumerate(names[: j + 1]):
-            columns[f"P.{a}.{b}"] = new.cov[:, i, j]
     dt = elapsed(last.instant, instant, begun & ready)
     columns |= {"nis": new.nis, "dt": np.where(begun, dt, -1.0)}
     columns["inflate"] = np.where(stale, STALE, 1.0)
-    columns = {
-        name: _whole(columns.get(name), lanes, kind) for name, kind in native.columns.items()
-    }
+    columns = {name: whole(columns.get(name), lanes, kind) for name, kind in native.columns.items()}
     parts = np.where(ready, _parts(cls, columns, dt), 0.0)
-    columns["parts"] = _whole(parts, lanes, np.float64)
+    columns["parts"] = whole(parts, lanes, np.float64)
     most = int(np.max(parts, initial=1.0))
     columns["part"] = np.arange(most, dtype=np.float64)[:, None] + shared(0.0, np.float64)
     native.apply(columns, lanes, (0, most))
     return _told(last, new, instant, ready, y_mask)
+
+
+def columns_of(layout: Layout, mean: Floats, cov: Floats, u: Floats, p: Floats) -> dict[str, Any]:
+    """x.*, P.*.* (upper), u.* and p.* as they lie in (A,X), (A,X,X), (A,U) and (A,P)."""
+    columns: dict[str, Any] = {}
+    for part, names, values in (
+        ("x", layout.states, mean),
+        ("u", layout.inputs, u),
+        ("p", layout.parameters, p),
+    ):
+        columns |= {f"{part}.{name}": values[:, k] for k, name in enumerate(names)}
+    states = list(layout.states)
+    for j, b in enumerate(states):
+        columns |= {f"P.{a}.{b}": cov[:, i, j] for i, a in enumerate(states[: j + 1])}
+    return columns
 
 
 def _moved(last: Estimate, lanes: int) -> Estimate:
@@ -95,19 +102,20 @@ def _moved(last: Estimate, lanes: int) -> Estimate:
     An array (A, n) lies column by column, so that the program takes its columns as they are.
     """
     rows, outputs = len(last.instant), last.foreseen.shape[1]
-    mean, cov = _room(lanes, *last.mean.shape[1:]), _room(lanes, *last.cov.shape[1:])
+    room = _room if rows < lanes else partial(np.empty, order="F")
+    mean, cov = room((lanes, *last.mean.shape[1:])), room((lanes, *last.cov.shape[1:]))
     mean[:rows], cov[:rows] = last.mean, last.cov
-    foreseen, innovation, spread = (_room(lanes, outputs) for _ in range(3))
+    foreseen, innovation, spread = (room((lanes, outputs)) for _ in range(3))
     return Estimate(
         last.instant, mean, cov, foreseen, innovation, spread, last.mask, np.zeros(lanes)
     )
 
 
-def _room(*shape: int) -> Floats:
+def _room(shape: tuple[int, ...]) -> Floats:
     return np.zeros(shape, order="F")
 
 
-def _whole(column: Any, lanes: int, kind: Any) -> Any:
+def whole(column: Any, lanes: int, kind: Any) -> Any:
     """A column as the program takes it: as it lies where that will do, else a copy."""
     if column is None:
         return np.zeros(lanes, kind)

@@ -30,6 +30,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from gemel import hooks
 from gemel.clock import WallClock
 from gemel.errors import Unavailable
+from gemel.store.coded import lies
 from gemel.store.wanted import Part
 
 WRITTEN = "gemel"  # the mark of the last tick that was appended
@@ -261,12 +262,12 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
         how["compression"] = {n: "none" if n in real else "snappy" for n in rows.column_names}
         how |= {"use_dictionary": words, "column_encoding": dict.fromkeys(whole, _STEPS)}
         how["write_statistics"] = False  # the bounds of the file stand in the log
-    rows = _required(rows)
+    rows = _required(_only_used(rows) if ordered else rows)
     if ordered:
-        rows = _only_used(rows)
         with pq.ParquetWriter(path, rows.schema, **how) as file:
             for begin in range(0, len(rows), GROUP):
-                part = _required(_only_used(rows.slice(begin, GROUP)))
+                part = _only_used(rows.slice(begin, GROUP)).columns
+                part = pa.Table.from_arrays(part, schema=rows.schema)
                 file.write_table(part, row_group_size=GROUP)
     else:
         pq.write_table(rows, path, **how)
@@ -307,8 +308,19 @@ def _only_used(rows: pa.Table) -> pa.Table:
 
 def _used(column: pa.DictionaryArray) -> Any:
     """Which words of the dictionary a row has."""
-    count = np.bincount(column.indices.to_numpy(), minlength=len(column.dictionary))
-    return count > 0
+    used = np.zeros(len(column.dictionary), np.bool_)
+    used[column.indices.to_numpy()] = True
+    return used
+
+
+def _words(column: pa.ChunkedArray) -> list[pa.Array]:
+    """The words that rows have, of one dictionary after the other."""
+    found: dict[tuple[int, int], tuple[pa.Array, Any]] = {}
+    for chunk in column.chunks:
+        place, used = lies(chunk), _used(chunk)
+        words, before = found.get(place, (chunk.dictionary, used))
+        found[place] = words, before | used
+    return [words.filter(pa.array(used)) for words, used in found.values()]
 
 
 def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
@@ -317,8 +329,7 @@ def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
     Of free text, and of what is not finite, any.
     """
     if pa.types.is_dictionary(column.type):
-        words = [chunk.dictionary.filter(pa.array(_used(chunk))) for chunk in column.chunks]
-        column = pa.chunked_array(words, pa.string())
+        column = pa.chunked_array(_words(column), pa.string())
     elif pa.types.is_string(column.type):
         return "", LAST_WORD
     found = pc.min_max(column).as_py()

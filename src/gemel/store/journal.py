@@ -24,6 +24,7 @@ from gemel import hooks
 from gemel.errors import Conflict, GemelError, Invalid, Unavailable
 from gemel.labels import Labels
 from gemel.records import Batch, Entry
+from gemel.store.coded import coded
 
 FORMAT = 1  # of the file; kept in user_version
 CALLERS = 64  # who may hold unwritten entries at once; the others wait: back-pressure
@@ -40,7 +41,7 @@ CREATE INDEX IF NOT EXISTS entry_position ON entry (source, sequence) WHERE posi
 _LAST = "SELECT max(sequence) FROM entry"
 _INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
 
-Row = tuple[str, str, str, int, bytes | None, str]
+Row = tuple[str, str, str, int, bytes | memoryview | None, str]
 
 
 @dataclass(eq=False)
@@ -319,8 +320,9 @@ def _entry(row: tuple[Any, ...], path: Path) -> Entry:
     return Entry(kind, source, received_at, position, batch, facts, sequence)
 
 
-def encode(batch: Batch) -> bytes:
-    """A batch as bytes: JSON columns when small, else an Arrow stream with dictionaries and lz4.
+def encode(batch: Batch) -> bytes | memoryview:
+    """A batch as bytes: JSON columns when small, else an Arrow stream; what all rows share is
+    written once.
 
     Exact: int64 instants, float64 values with NaN and the infinities.
 
@@ -338,19 +340,34 @@ def encode(batch: Batch) -> bytes:
             ],
             separators=(",", ":"),
         ).encode()
-    words = []
-    for labels in (batch.twin, batch.signal, batch.unit):
-        used = labels.compact()
-        words.append(pa.DictionaryArray.from_arrays(used.code, pa.array(used.words, pa.string())))
-    record = pa.record_batch(
-        [words[0], words[1], pa.array(batch.instant), pa.array(batch.value), words[2]],
-        names=["twin", "signal", "instant", "value", "unit"],
-    )
+    names = ["twin", "signal", "instant", "value", "unit"]
+    columns = [
+        _words(batch.twin),
+        _words(batch.signal),
+        pa.array(batch.instant),
+        pa.array(batch.value),
+        _words(batch.unit),
+    ]
+    if (batch.instant == batch.instant[0]).all():
+        columns[2] = _once(batch.instant[:1], len(batch))
+    record = pa.record_batch(columns, names=names)
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.ipc.new_stream(sink, record.schema, options=options) as stream:
+    with pa.ipc.new_stream(sink, record.schema) as stream:
         stream.write_batch(record)
-    return bytes(sink.getvalue().to_pybytes())
+    return memoryview(sink.getvalue())
+
+
+def _words(labels: Labels) -> pa.Array:
+    """A dictionary with numbers as small as will do; one word alone is written once."""
+    used = labels.compact()
+    if len(used.words) == 1:
+        return _once(list(used.words), len(used))
+    code = used.code.astype(np.min_scalar_type(len(used.words)))
+    return pa.DictionaryArray.from_arrays(code, coded(used.words))
+
+
+def _once(value: Any, rows: int) -> pa.Array:
+    return pa.RunEndEncodedArray.from_arrays(pa.array([rows], pa.int32()), pa.array(value))
 
 
 def decode(blob: bytes) -> Batch:
@@ -369,13 +386,20 @@ def decode(blob: bytes) -> Batch:
 
     def labels(name: str) -> Labels:
         column = record.column(name)
+        if pa.types.is_run_end_encoded(column.type):
+            return Labels.full(len(record), column.values[0].as_py())
         code = column.indices.to_numpy(zero_copy_only=False).astype(np.int32)
         return Labels(tuple(column.dictionary.to_pylist()), code)
 
+    instant = record.column("instant")
+    if pa.types.is_run_end_encoded(instant.type):
+        instants = np.full(len(record), instant.values[0].as_py(), np.int64)
+    else:
+        instants = instant.to_numpy(zero_copy_only=False).copy()
     return Batch(
         labels("twin"),
         labels("signal"),
-        record.column("instant").to_numpy(zero_copy_only=False).copy(),
+        instants,
         record.column("value").to_numpy(zero_copy_only=False).copy(),
         labels("unit"),
     )
