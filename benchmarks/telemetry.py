@@ -29,7 +29,7 @@ from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger
 from gemel.store.snapshots import Snapshots
 
-TWINS, FRAMES, WARM = 100_000, 40, 4
+TWINS, FRAMES, WARM = 100_000, 76, 4
 UNITS = {"speed": "1", "load": "1", "oil_temperature": "degC", "vibration": "mm/s"}
 NOISE = np.array([0.0, 0.0, *physics.SENSOR_NOISE])
 BEGIN, EVERY = 1_000_000_000 * SECOND, 10 * SECOND

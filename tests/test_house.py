@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 # Imports point down. A new module or package of `gemel` gets its rank here. Declared for later, and
 # not there yet: dtdl and testing.
 RANKS = {
-    "errors": 0, "units": 0, "clock": 0, "hooks": 0, "labels": 0,
+    "errors": 0, "units": 0, "clock": 0, "hooks": 0, "labels": 0, "fingerprint": 0,
     "records": 1, "dtdl": 1,
     "graph": 2, "kernels": 2, "intake": 2,
     "insight": 3,
@@ -35,8 +35,8 @@ ONLY = {"dtdl": {"errors"}}  # may import nothing of ours but these
 
 # Pure packages: no I/O, no clock, no threads. What they need is handed to them.
 PURE = {
-    "control", "dtdl", "errors", "graph", "insight", "intake", "kernels", "labels", "records",
-    "units",
+    "control", "dtdl", "errors", "fingerprint", "graph", "insight", "intake", "kernels", "labels",
+    "records", "units",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "aiohttp", "amqtt", "asyncio", "concurrent", "deltalake", "duckdb", "fastapi", "glob", "http",

@@ -7,7 +7,7 @@ Never   raises on a bad cell: it says which rows have one.
 
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from gemel.records import Batch, Bools, Floats, Instants
 
 KEPT = 4_096  # vocabularies remembered: one of each shard that sends its own frames ...
 KEPT_WORDS = 2_000_000  # ... and words in all of them
+LONG, RECENT = 1_000, 4  # words of a list that is held as it came, and how many such lists
 FEW = 32  # distinct times that are quicker read one by one
 NEVER = -(2**63)  # the instant of a cell that has none
 _POWERS = 10 ** np.arange(8, -1, -1, dtype=np.int64)
@@ -54,10 +55,21 @@ class _Known:
 
     def __init__(self) -> None:
         self._held: OrderedDict[bytes, Vocabulary] = OrderedDict()
+        self._recent: deque[tuple[pa.Array, Vocabulary]] = deque(maxlen=RECENT)
         self._words = 0
         self._turn = threading.Lock()
 
     def of(self, words: pa.Array) -> Vocabulary:
+        """Of words in this order; a long list that came just now is known by a look."""
+        for before, known in tuple(self._recent):
+            if len(before) == len(words) and before.equals(words):
+                return known
+        known = self._digested(words)
+        if len(words) >= LONG:
+            self._recent.append((words, known))
+        return known
+
+    def _digested(self, words: pa.Array) -> Vocabulary:
         digest = _digest(words)
         with self._turn:
             if digest in self._held:

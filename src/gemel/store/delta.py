@@ -309,7 +309,10 @@ def _only_used(rows: pa.Table) -> pa.Table:
 def _used(column: pa.DictionaryArray) -> Any:
     """Which words of the dictionary a row has."""
     used = np.zeros(len(column.dictionary), np.bool_)
-    used[column.indices.to_numpy()] = True
+    if len(used) == 1:
+        used[0] = len(column) > 0
+    else:
+        used[column.indices.to_numpy()] = True
     return used
 
 
