@@ -19,7 +19,7 @@ from gemel.connect.kafka import Cluster
 from gemel.connect.mqtt import MqttSource, parse_url
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
-from gemel.flow.trust import twins as trusted
+from gemel.flow.trust import Trust
 from gemel.plant.faults import Fault, read_faults
 from gemel.plant.oracle import Expected, expect
 from gemel.plant.simulator import PlantConfig, Simulator
@@ -295,11 +295,9 @@ def check(scene: Scene, to: To) -> None:
     assert min(expected.books.values()) > 0, "a fate that nothing here has"
     assert scene.books("line") == expected.books
     assert scene.host.loop is not None
-    silent = {
-        twin: sorted(told["signal"] if isinstance(told, dict) else told for told in who["silent"])
-        for twin, who in trusted(scene.plan, scene.host.loop.memory).items()
-        if who["silent"]
-    }
+    trust = Trust.of(scene.plan, scene.host.loop.memory)
+    said = {twin: trust.told(k)["silent"] for k, twin in enumerate(scene.plan.seats.ids)}
+    silent = {twin: sorted(s["signal"] for s in told) for twin, told in said.items() if told}
     assert silent == {t: sorted(s) for t, s in expected.silent(scene.clock.at).items()}
     assert silent["st1-b3"] == ["metal_temperature", "oil_flow", "oil_inlet"]
     facts = expected.samples.filter(pl.col("fate").is_in(["stored", "correction", "late"]))

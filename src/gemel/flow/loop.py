@@ -25,6 +25,7 @@ from gemel.flow.fleet import ENGINE, PLAN, Plan
 from gemel.flow.memory import Memory, begin, pack, unpack
 from gemel.flow.outcome import Outcome
 from gemel.flow.tick import tick
+from gemel.flow.timing import Timing
 from gemel.records import Entry, Invocation, LedgerRow
 from gemel.store.journal import Journal
 from gemel.store.lake import Lake
@@ -60,7 +61,7 @@ class Loop:
         reach = max(plan.rules.lateness, plan.rules.rerun)
         self._lake, self._snapshots, self._derived = lake, snapshots, Derived(lake, reach)
         self.still = threading.Lock()  # held while the memory moves: who wants to look takes it
-        self.epoch = ledger.claim()
+        self.epoch, self.took = ledger.claim(), Timing()
         self._kept_at = time.monotonic()
         self._snapshot_at = self._kept_at + KEEP_EVERY
         self._kept_tick = -1
@@ -94,9 +95,11 @@ class Loop:
         if not entries:
             return False
         with self.still:
+            began = time.monotonic()
             outcome = tick(self.plan, self.memory, entries)
             self.tick += 1
             self._commit(self._row(outcome))
+            self.took.add(time.monotonic() - began)
         self._derived.take(self.tick, outcome.at, outcome)
         self._on_commit(self.memory, self.tick, outcome)
         for invocation in outcome.outbox:

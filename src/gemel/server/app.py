@@ -30,7 +30,7 @@ from gemel.errors import (
     Unavailable,
 )
 from gemel.flow.host import Host
-from gemel.server import history, ingest, kernels, live, overview, routes
+from gemel.server import history, ingest, kernels, live, metrics, overview, routes
 from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
 from gemel.server.board import Board
@@ -79,6 +79,7 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
     app.include_router(ingest.router, prefix="/api/v1")
     app.include_router(live.router, prefix="/api/v1")
     app.include_router(overview.router, prefix="/api/v1")
+    app.include_router(metrics.router)
     app.add_exception_handler(GemelError, _ours)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_route)
