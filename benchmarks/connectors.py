@@ -35,7 +35,7 @@ from gemel.connect.kafka import Cluster, KafkaSource
 from gemel.connect.mqtt import Address, MqttSource
 from gemel.flow.loop import Loop
 from gemel.records import Entry
-from gemel.store.journal import Journal
+from gemel.store.journalfile import SqliteJournal
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger
 from gemel.store.snapshots import Snapshots
@@ -97,7 +97,7 @@ def _through(
 ) -> tuple[float, float]:
     """(wall, CPU) seconds that all but the first samples took, until a tick has taken them in."""
     clock, stop, drained = _DataClock(BEGIN), threading.Event(), threading.Event()
-    journal = Journal(folder / "journal.db")
+    journal = SqliteJournal(folder / "journal.db")
     loop = Loop(
         plant(twins),
         journal,

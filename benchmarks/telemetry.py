@@ -24,7 +24,7 @@ from gemel.flow.loop import Loop
 from gemel.graph.plantfile import read_plant
 from gemel.kernels import estimate
 from gemel.records import Entry
-from gemel.store.journal import Journal
+from gemel.store.journalfile import SqliteJournal
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger
 from gemel.store.snapshots import Snapshots
@@ -129,7 +129,7 @@ def path() -> dict[str, float]:
 def _loop(plan: Plan, folder: Path) -> Loop:
     return Loop(
         plan,
-        Journal(folder / "journal.db"),
+        SqliteJournal(folder / "journal.db"),
         Ledger(f"sqlite:///{folder}/ledger.db"),
         Lake(folder / "lake"),
         Snapshots(folder / "snapshots"),

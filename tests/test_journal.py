@@ -16,13 +16,15 @@ from gemel import hooks
 from gemel.errors import GemelError
 from gemel.records import Batch, Entry
 from gemel.store.journal import Journal, decode, encode
+from gemel.store.journalfile import SqliteJournal
+from gemel.testing import journal_checks
 
 WRITER = """
 import sys
 from pathlib import Path
 from gemel.records import Batch, Entry
-from gemel.store.journal import Journal
-journal = Journal(Path(sys.argv[1]))
+from gemel.store.journalfile import SqliteJournal
+journal = SqliteJournal(Path(sys.argv[1]))
 number = journal.last()
 while True:
     batch = Batch.of([("a", "x", 1, 2.0, "")] * 90)
@@ -36,8 +38,8 @@ import resource, sys
 from pathlib import Path
 from gemel.errors import Unavailable
 from gemel.records import Entry
-from gemel.store.journal import Journal
-journal = Journal(Path(sys.argv[1]))
+from gemel.store.journalfile import SqliteJournal
+journal = SqliteJournal(Path(sys.argv[1]))
 journal.append([Entry("event", "s", 1)])
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
@@ -58,9 +60,13 @@ def entry(number: int, source: str = "s", position: str = "") -> Entry:
 
 @pytest.fixture
 def journal(tmp_path: Path):
-    journal = Journal(tmp_path / "journal.db")
+    journal = SqliteJournal(tmp_path / "journal.db")
     yield journal
     journal.close()
+
+
+def test_the_journal_keeps_its_promises(tmp_path: Path) -> None:
+    journal_checks(lambda: SqliteJournal(tmp_path / "journal.db"))
 
 
 def test_entries_come_back_in_order_with_their_sequence(journal: Journal) -> None:
@@ -73,10 +79,10 @@ def test_entries_come_back_in_order_with_their_sequence(journal: Journal) -> Non
 
 
 def test_a_journal_goes_on_where_it_was_closed(tmp_path: Path) -> None:
-    first = Journal(tmp_path / "journal.db")
+    first = SqliteJournal(tmp_path / "journal.db")
     first.append([entry(1)])
     first.close()
-    again = Journal(tmp_path / "journal.db")
+    again = SqliteJournal(tmp_path / "journal.db")
     assert again.append([entry(2)]) == [2]
     again.close()
 
@@ -162,7 +168,7 @@ def test_a_failed_commit_leaves_nothing_and_the_next_one_works(journal: Journal)
 
 
 def test_a_closed_journal_is_unavailable_with_a_mend(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.db")
+    journal = SqliteJournal(tmp_path / "journal.db")
     journal.close()
     journal.close()
     for call in (lambda: journal.append([entry(1)]), lambda: journal.read(0)):
@@ -181,13 +187,13 @@ def test_a_full_disk_keeps_nothing_of_the_call_and_the_journal_lives_on(tmp_path
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "journal.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(GemelError) as told:
-        Journal(tmp_path / "journal.db")
+        SqliteJournal(tmp_path / "journal.db")
     assert told.value.code == "journal.damaged"
 
 
 def test_the_write_ahead_log_is_folded_into_the_file(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("gemel.store.journal.CHECKPOINT", 100_000)
-    journal = Journal(tmp_path / "journal.db")
+    monkeypatch.setattr("gemel.store.journalfile.CHECKPOINT", 100_000)
+    journal = SqliteJournal(tmp_path / "journal.db")
     for number in range(100):
         journal.append([entry(number)])
     assert (tmp_path / "journal.db-wal").stat().st_size < 400_000
@@ -207,7 +213,7 @@ def test_kill_minus_nine_loses_nothing_acknowledged_and_tears_no_call(
     os.kill(writer.pid, signal.SIGKILL)
     rest, _ = writer.communicate()
     acknowledged += [int(line) for line in rest.split("\n")[:-1]]
-    journal = Journal(path)
+    journal = SqliteJournal(path)
     last = journal.last()
     assert last >= acknowledged[-1] and last % 2 == 0
     read = journal.read(0, limit=10**6)

@@ -24,7 +24,7 @@ from gemel.connect.login import Login, Tls
 from gemel.errors import Denied, Invalid, NotFound, Unavailable
 from gemel.flow.host import Host
 from gemel.records import Batch, Entry, Invocation
-from gemel.store.journal import Journal
+from gemel.store.journalfile import SqliteJournal
 from gemel.store.ledger import Ledger
 from gemel.testing import sink_checks, source_checks
 
@@ -93,7 +93,7 @@ class Kept:
     """A journal, and the source that fills it, in a thread; killed and begun again at will."""
 
     def __init__(self, folder: Path, kafka: Kafka, *topics: str, **how: Any) -> None:
-        self.journal = Journal(folder / "journal.db")
+        self.journal = SqliteJournal(folder / "journal.db")
         login = how.pop("login", Login())
         self.cluster = Cluster(kafka.bootstrap, login, "PLAIN")
         self.topics, self.how = topics, how

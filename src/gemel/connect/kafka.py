@@ -58,6 +58,14 @@ class Cluster:
     def __repr__(self) -> str:
         return f"kafka://{self.brokers}"
 
+    def client(self) -> Any:
+        """The module confluent_kafka."""
+        return load()
+
+    def refusal(self, error: "KafkaError") -> Denied | None:
+        """What no waiting mends; None of any other error."""
+        return refusal(self, error.str()) if is_denial(load(), error) else None
+
     def settings(self) -> dict[str, Any]:
         """What librdkafka is told about it."""
         login, tls = self.login, self.login.tls
@@ -88,7 +96,7 @@ class Cluster:
 def load() -> Any:
     """The module confluent_kafka; raises `extra.missing`."""
     try:
-        import confluent_kafka  # noqa: PLC0415
+        import confluent_kafka.admin  # noqa: PLC0415
     except ImportError as problem:
         raise Unavailable(
             "extra.missing",

@@ -45,7 +45,7 @@ from gemel.flow.view import View, look
 from gemel.flow.why import why
 from gemel.intake.quality import CODES, admit
 from gemel.records import REASONS, Entry
-from gemel.store.journal import Journal
+from gemel.store.journalfile import SqliteJournal
 from gemel.store.lake import Lake
 from gemel.store.lease import Lease
 from gemel.store.ledger import Ledger
@@ -69,7 +69,7 @@ class Host:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lease = Lease(data)
         self.token = secret(data / "token")
-        self.journal = Journal(data / "journal.db")
+        self.journal = SqliteJournal(data / "journal.db")
         self.ledger = Ledger(f"sqlite:///{data / 'ledger.db'}")
         self.lake = Lake(data / "lake")
         last = self.ledger.last()

@@ -1,51 +1,43 @@
 """The journal: every fact that can change anything, durable and in one order.
 
-Owns    the sequence 1, 2, 3 …, the file `journal.db`, and how a batch is written as bytes.
-Never   judges an entry, drops one, or returns before it is on the disk.
+Owns    what a journal promises, how callers share a commit, the newest entries in memory, and how
+        a batch is written as bytes.
+Never   judges an entry, drops one, or returns before it is durable.
 
-SQLite in WAL mode with `synchronous=FULL`. Concurrent callers share one commit: the first to come
-writes for all who wait (group commit), so an fsync is paid once a group and not once a caller.
+Concurrent callers share one commit: the first to come writes for all who wait (group commit), so
+that durability is paid once a group and not once a caller. Where it is kept is the business of
+`journalfile.SqliteJournal` (a file, the default) and `journaltopic.KafkaJournal`;
+`gemel.testing.journal_checks` tries whether a journal keeps what this page promises.
 """
 
 import json
-import sqlite3
 import threading
+import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gemel import hooks
-from gemel.errors import Conflict, GemelError, Invalid, Unavailable
+from gemel.errors import Conflict, GemelError, Invalid, NotFound, Unavailable
 from gemel.labels import Labels
 from gemel.records import Batch, Entry
 from gemel.store.coded import coded
 
-FORMAT = 1  # of the file; kept in user_version
 CALLERS = 64  # who may hold unwritten entries at once; the others wait: back-pressure
-CHECKPOINT = 16 << 20  # bytes the write-ahead log grows before it is folded into the file
 TAIL = 1_000_000  # samples (or entries) just written that are kept in memory for who reads on
 SMALL = 64  # samples; below it JSON is faster than an Arrow stream (measured: 40 µs against 240)
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entry (
-  sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, source TEXT NOT NULL, position TEXT NOT NULL,
-  received_at INTEGER NOT NULL, batch BLOB, body TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS entry_position ON entry (source, sequence) WHERE position <> '';
-"""
-_LAST = "SELECT max(sequence) FROM entry"
-_INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
-
 Row = tuple[str, str, str, int, bytes | memoryview | None, str]
+"""An entry as columns: kind, source, position, received_at, batch, body."""
 
 
 @dataclass(eq=False)
-class _Pending:
+class Pending:
     """One call of `append` that waits for its commit."""
 
     rows: list[Row]
@@ -55,96 +47,131 @@ class _Pending:
     done: bool = False
 
 
-class Journal:
-    """The durable input of one data directory.
+class Journal(ABC):
+    """The durable input of one plant, safe to use from many threads of the one that writes it.
 
-    Safe to use from many threads of the process that holds the lease.
+    Sequences are 1, 2, 3 …, and each has an entry. Some are the journal's own: a beat of the source
+    "journal" that says nothing, where it claimed the place or where somebody wrote in vain.
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     journal = Journal(Path(folder) / "journal.db")
-    ...     journal.append([Entry("beat", "loop", received_at=7), Entry("beat", "loop", 8)])
-    ...     [entry.received_at for entry in journal.read(after=1)]
-    ...     journal.close()
-    [1, 2]
-    [8]
+    where: the place, for messages · away: why what keeps it cannot be reached now, "" while it can:
+    until it is back, who appends waits · fenced: entries that came from a writer whose time was
+    over, and did not enter
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._turn = threading.Condition()  # guards the four below
-        self._waiting: list[_Pending] = []
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.away = ""
+        self.fenced = 0
+        self._turn = threading.Condition()  # guards the five below
+        self._waiting: list[Pending] = []
         self._leading = False
         self._closed = False
         self._last = 0
         self._tail: deque[Entry] = deque()  # the newest entries, without a gap
         self._held = 0  # samples in the tail
         self._callers = threading.BoundedSemaphore(CALLERS)
-        self._reading = threading.Lock()
-        self._fold_at = CHECKPOINT
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer, self._reader = self._open(), self._open()
-            self._last = self._reader.execute(_LAST).fetchone()[0] or 0
-        except sqlite3.DatabaseError as problem:
-            raise self._failure(problem) from problem
-        except OSError as problem:
-            raise self._unwritable(problem) from problem
+        self._released = threading.Event()
 
-    def _open(self) -> sqlite3.Connection:
-        base = sqlite3.connect(
-            self.path, timeout=5.0, isolation_level=None, check_same_thread=False
-        )
-        version = base.execute("PRAGMA user_version").fetchone()[0]
-        if version > FORMAT:
-            base.close()
-            raise Conflict(
-                "journal.newer",
-                f"the journal has format {version}; this Gemel reads up to {FORMAT}",
-                where=str(self.path),
-                mend="use the newer Gemel that wrote it",
-            )
-        base.execute("PRAGMA journal_mode=WAL")
-        base.execute("PRAGMA synchronous=FULL")
-        base.execute("PRAGMA wal_autocheckpoint=0")  # folded in _fold, where nobody is surprised
-        base.executescript(_SCHEMA)
-        base.execute(f"PRAGMA user_version={FORMAT}")
-        return base
+    # ---- what each kind of journal does its own way ---------------------------------------------
 
-    def append(self, entries: Sequence[Entry]) -> list[int]:
-        """Make entries durable; returns their sequence numbers once they are on the disk.
+    @abstractmethod
+    def claim(self) -> None:
+        """Be the writer: what another appends from here on is refused and does not enter.
 
-        The entries of one call are contiguous, in order, and all there or none. A full disk or a
-        closed journal is `Unavailable`; what cannot be written as bytes is `Invalid` and stops
-        nobody else.
+        The first append does so, where nobody did before. Raises Conflict `journal.fenced` where
+        another writer claims it at the same time.
+        """
+
+    @abstractmethod
+    def position(self, source: str) -> str:
+        """The position of the last entry of that source that has one, else ""."""
+
+    @abstractmethod
+    def first(self) -> int:
+        """The sequence of the oldest entry that is still there; 1 where none was forgotten."""
+
+    @abstractmethod
+    def forget(self, before: int) -> int:
+        """Let go of entries with a sequence less than `before`, or of fewer; returns `first()`.
+
+        Positions outlive their entries. May be called from any thread while others append and read.
+        """
+
+    @abstractmethod
+    def _write(self, group: list[Pending], first: int) -> None:
+        """Make a group durable, all of it or none, and give each call its `sequences`.
+
+        first: the sequence after the last. Sets `_last`.
+        """
+
+    @abstractmethod
+    def _fetch(self, after: int, limit: int) -> list[tuple[int, Row]]:
+        """Up to `limit` rows after a sequence, in order."""
+
+    @abstractmethod
+    def _shut(self) -> None:
+        """Let go of what was opened; nobody writes any more."""
+
+    # ---- what is the same for all ---------------------------------------------------------------
+
+    def append(self, entries: Sequence[Entry], within: float | None = None) -> list[int]:
+        """Make entries durable; returns their sequence numbers once they are.
+
+        The entries of one call are in order, and all there or none. `within`: s that a caller waits
+        who can tell somebody else to come again (Unavailable `journal.away`); None: until it is
+        done. A full disk or a closed journal is `Unavailable`; what cannot be written as bytes is
+        `Invalid` and stops nobody else; a writer whose time is over gets Conflict `journal.fenced`.
         """
         if not entries:
             return []
-        with self._callers:
-            own = _Pending([_row(entry) for entry in entries], entries)
-            with self._turn:
-                if self._closed:
-                    raise self._gone()
-                self._waiting.append(own)
-                while self._leading and not own.done:
-                    self._turn.wait()
-                group: list[_Pending] = []
-                if not own.done:
-                    self._leading, group, self._waiting = True, self._waiting, []
-            if group:
-                self._lead(group)
+        own = Pending([self._row(entry) for entry in entries], entries)
+        until = None if within is None else time.monotonic() + within
+        if not self._callers.acquire(timeout=-1 if within is None else within):
+            raise self._late("nothing of this was kept")
+        try:
+            if group := self._join(own, until):
+                try:
+                    self._lead(group)
+                finally:
+                    with self._turn:
+                        self._leading = False
+                        self._turn.notify_all()
+        finally:
+            self._callers.release()
         if own.error is not None:
             raise own.error
         return own.sequences
 
-    def _lead(self, group: list[_Pending]) -> None:
+    def _join(self, own: Pending, until: float | None) -> list[Pending]:
+        """Wait until somebody has written it; or the group that the caller is to write."""
+        with self._turn:
+            if self._closed:
+                raise self._gone()
+            self._waiting.append(own)
+            self._turn.notify_all()
+            while self._leading and not own.done:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    if own in self._waiting:
+                        self._waiting.remove(own)
+                        raise self._late("nothing of this was kept")
+                    raise self._late("whether this is kept is not known yet")
+                self._turn.wait(left)
+            if own.done:
+                return []
+            self._leading, group, self._waiting = True, self._waiting, []
+            return group
+
+    def _row(self, entry: Entry) -> Row:
+        return _row(entry)
+
+    def _lead(self, group: list[Pending]) -> None:
         """Write for everybody in the group, then wake them."""
         error: GemelError | None = None
-        first = self._last + 1
         try:
-            self._write(group, first)
-        except sqlite3.Error as problem:
-            error = self._failure(problem)
+            self._write(group, self._last + 1)
+        except GemelError as problem:
+            error = problem
         except BaseException:
             error = self._unwritable("the commit was interrupted")
             raise
@@ -152,84 +179,52 @@ class Journal:
             with self._turn:
                 for pending in group:
                     if error is None:
-                        pending.sequences = list(range(first, first + len(pending.rows)))
-                        first += len(pending.rows)
                         self._keep(pending)
                     pending.error, pending.done = error, True
-                self._leading = False
                 self._turn.notify_all()
 
-    def _keep(self, pending: _Pending) -> None:
+    def _keep(self, pending: Pending) -> None:
         """Hold what is durable now for the next reads; what does not follow on begins anew."""
-        if self._tail and self._tail[-1].sequence + 1 != pending.sequences[0]:
-            self._tail.clear()
-            self._held = 0
         for entry, sequence, row in zip(
             pending.entries, pending.sequences, pending.rows, strict=True
         ):
-            body = json.loads(row[5]) if row[5] else {}  # as it will be read from the file
-            self._tail.append(replace(entry, sequence=sequence, body=body))
-            self._held += _weight(entry)
+            body = json.loads(row[5]) if row[5] else {}  # as it will be read when it is old
+            self._hold(replace(entry, sequence=sequence, body=body))
         while self._held > TAIL:
             self._held -= _weight(self._tail.popleft())
 
-    def _write(self, group: list[_Pending], first: int) -> None:
-        """One transaction. On any failure nothing of it stays."""
-        rows = [row for pending in group for row in pending.rows]
-        base = self._writer
-        try:
-            base.execute("BEGIN IMMEDIATE")
-            base.executemany(_INSERT, ((first + i, *row) for i, row in enumerate(rows)))
-            hooks.at("journal.before_commit")
-            base.execute("COMMIT")
-            self._last = first - 1 + len(rows)
-            hooks.at("journal.after_commit")
-        except BaseException:
-            if base.in_transaction:
-                base.execute("ROLLBACK")
-            self._last = base.execute(_LAST).fetchone()[0] or 0  # whatever stopped us, and where
-            raise
-        if self._log_size() >= self._fold_at:
-            self._fold()
-
-    def _fold(self) -> None:
-        """Fold the write-ahead log into the file; a reader in the way only puts it off."""
-        try:
-            self._writer.execute("PRAGMA busy_timeout=50")
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._writer.execute("PRAGMA busy_timeout=5000")
-        except sqlite3.Error:
-            pass  # the entries are durable already; the next append meets a full disk itself
-        self._fold_at = self._log_size() + CHECKPOINT
-
-    def _log_size(self) -> int:
-        log = Path(f"{self.path}-wal")
-        return log.stat().st_size if log.exists() else 0
+    def _hold(self, entry: Entry) -> None:
+        if self._tail and self._tail[-1].sequence + 1 != entry.sequence:
+            self._tail.clear()
+            self._held = 0
+        self._tail.append(entry)
+        self._held += _weight(entry)
 
     def read(self, after: int, limit: int = 1000) -> list[Entry]:
-        """Up to `limit` entries with a sequence greater than `after`, in order."""
+        """Up to `limit` entries with a sequence greater than `after`, in order.
+
+        Raises NotFound `journal.gone` where the next one was forgotten.
+        """
         with self._turn:
+            if self._closed:
+                raise self._gone()
             if self._tail and self._tail[0].sequence <= after + 1:
                 begin = after + 1 - self._tail[0].sequence
                 return list(islice(self._tail, begin, begin + limit))
-        rows = self._ask(
-            "SELECT * FROM entry WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
-        )
-        return [_entry(row, self.path) for row in rows]
+        if after < self.last() and after + 1 < (first := self.first()):
+            raise NotFound(
+                "journal.gone",
+                f"entry {after + 1} was let go of; the oldest that is there is {first}",
+                where=self.where,
+                mend="begin at a kept snapshot; the plant file's [history] journal says how long "
+                "entries are kept",
+            )
+        return [_entry(sequence, row, self.where) for sequence, row in self._fetch(after, limit)]
 
     def last(self) -> int:
         """The sequence of the last durable entry, 0 when there is none."""
         with self._turn:
             return self._last
-
-    def position(self, source: str) -> str:
-        """The position of the last entry of that source that has one, else ""."""
-        rows = self._ask(
-            "SELECT position FROM entry WHERE source = ? AND position <> ''"
-            " ORDER BY sequence DESC LIMIT 1",
-            (source,),
-        )
-        return str(rows[0][0]) if rows else ""
 
     def wait(self, after: int, timeout: float) -> bool:
         """Wait until there is an entry past `after`; False when `timeout` seconds brought none."""
@@ -237,59 +232,67 @@ class Journal:
             self._turn.wait_for(lambda: self._last > after or self._closed, timeout)
             return self._last > after
 
+    def let_go(self) -> None:
+        """From now on nobody waits for what is away: who would, gets `journal.closed`."""
+        self._released.set()
+
     def close(self) -> None:
-        """Finish the commit in hand, fold the log, close the file. A second close does nothing."""
+        """Finish the commit in hand and close. A second close does nothing."""
         with self._turn:
             if self._closed:
                 return
             self._closed = True
-            self._turn.wait_for(lambda: not self._leading and not self._waiting)
             self._turn.notify_all()
-        with self._reading:
-            self._fold()
-            self._reader.close()
-            self._writer.close()
+        self.let_go()
+        with self._turn:
+            self._turn.wait_for(lambda: not self._leading and not self._waiting)
+        self._shut()
 
-    def _ask(self, query: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._reading:
-            if self._closed:
-                raise self._gone()
-            try:
-                return self._reader.execute(query, values).fetchall()
-            except sqlite3.Error as problem:
-                raise self._failure(problem) from problem
+    # ---- what goes wrong ------------------------------------------------------------------------
 
     def _gone(self) -> Unavailable:
         return Unavailable(
             "journal.closed",
             "the journal is closed",
-            where=str(self.path),
+            where=self.where,
             mend="Gemel is stopping: send it again once it runs",
+        )
+
+    def _late(self, what: str) -> Unavailable:
+        return Unavailable(
+            "journal.away",
+            f"the journal cannot be written now ({self.away or 'it is busy'}): {what}",
+            where=self.where,
+            mend="send it again: equal samples count once; gemel status tells when it is back",
         )
 
     def _unwritable(self, problem: object) -> Unavailable:
         return Unavailable(
             "journal.unwritable",
             f"nothing of this was kept: {problem}",
-            where=str(self.path),
+            where=self.where,
             mend="make room on the disk and see that it can be written; the sender may then retry",
         )
 
-    def _failure(self, problem: sqlite3.Error) -> Unavailable:
-        # sqlite3 raises the plain class for what is not a database, subclasses for the rest
-        damaged = type(problem) is sqlite3.DatabaseError
-        return _damaged(self.path, problem) if damaged else self._unwritable(problem)
+    def _fenced(self) -> Conflict:
+        return Conflict(
+            "journal.fenced",
+            "another writer has taken the journal over; nothing of this was kept",
+            where=self.where,
+            mend="stop this process; the other one goes on",
+        )
 
 
 def _weight(entry: Entry) -> int:
     return 1 if entry.batch is None else 1 + len(entry.batch)
 
 
-def _damaged(path: Path, problem: object) -> Unavailable:
+def damaged(where: str, problem: object) -> Unavailable:
+    """The error of what is not as a journal wrote it."""
     return Unavailable(
         "journal.damaged",
         f"it cannot be read: {problem}",
-        where=str(path),
+        where=where,
         mend="put the file back from a backup; it was not written to",
     )
 
@@ -310,13 +313,13 @@ def _row(entry: Entry) -> Row:
     return entry.kind, entry.source, entry.position, int(entry.received_at), batch, body
 
 
-def _entry(row: tuple[Any, ...], path: Path) -> Entry:
-    sequence, kind, source, position, received_at, blob, body = row
+def _entry(sequence: int, row: Row, where: str) -> Entry:
+    kind, source, position, received_at, blob, body = row
     try:
         batch = None if blob is None else decode(blob)
         facts = json.loads(body) if body else {}
     except (ValueError, pa.ArrowException) as problem:
-        raise _damaged(path, f"entry {sequence}: {problem}") from problem
+        raise damaged(where, f"entry {sequence}: {problem}") from problem
     return Entry(kind, source, received_at, position, batch, facts, sequence)
 
 

@@ -8,7 +8,8 @@ def test_my_kernel_keeps_its_promises():
 """
 
 from gemel.testing.decoders import decoder_checks
+from gemel.testing.journals import journal_checks
 from gemel.testing.kernels import kernel_checks
 from gemel.testing.sources import sink_checks, source_checks
 
-__all__ = ["decoder_checks", "kernel_checks", "sink_checks", "source_checks"]
+__all__ = ["decoder_checks", "journal_checks", "kernel_checks", "sink_checks", "source_checks"]

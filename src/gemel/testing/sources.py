@@ -22,6 +22,7 @@ from gemel.connect.base import Deliver, Sink, Source
 from gemel.errors import GemelError, Invalid, Unavailable
 from gemel.records import Entry, Invocation
 from gemel.store.journal import Journal
+from gemel.store.journalfile import SqliteJournal
 from gemel.testing.promises import IN_ORDER
 
 ROUND = 20  # samples put outside at a time
@@ -60,7 +61,7 @@ def source_checks(
     Raises Invalid `testing.source`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        trial = _Trial(make, put, Journal(Path(folder) / "journal.db"), patience)
+        trial = _Trial(make, put, SqliteJournal(Path(folder) / "journal.db"), patience)
         try:
             faults = list(_broken(trial, spoil))
         finally:

@@ -1,0 +1,216 @@
+"""The journal in a file, which is the default.
+
+Owns    the file `journal.db`: entries, who may write them, positions that outlive their entries.
+Never   says that an entry is there before it is on the disk.
+
+SQLite in WAL mode with `synchronous=FULL`. The writer's number is looked at in the transaction that
+writes: so a writer whose time is over writes nothing.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gemel import hooks
+from gemel.errors import Conflict, Unavailable
+from gemel.store.journal import Journal, Pending, Row, damaged
+
+FORMAT = 2  # of the file; kept in user_version. 1 had neither `state` nor `place`
+CHECKPOINT = 16 << 20  # bytes the write-ahead log grows before it is folded into the file
+CHUNK = 1_000  # entries of one transaction of who deletes: the appends between wait no longer
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entry (
+  sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, source TEXT NOT NULL, position TEXT NOT NULL,
+  received_at INTEGER NOT NULL, batch BLOB, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS entry_position ON entry (source, sequence) WHERE position <> '';
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS place (source TEXT PRIMARY KEY, position TEXT NOT NULL);
+INSERT OR IGNORE INTO state VALUES ('writer', 0);
+"""
+_FIRST = "SELECT min(sequence) FROM entry"
+_LAST = "SELECT max(sequence) FROM entry"
+_INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
+_READ = "SELECT * FROM entry WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_WRITER = "SELECT value FROM state WHERE name = 'writer'"
+_CLAIM = "UPDATE state SET value = value + 1 WHERE name = 'writer'"
+_POSITION = """
+SELECT position FROM entry WHERE source = ?1 AND position <> '' ORDER BY sequence DESC LIMIT 1
+"""
+_PLACED = "SELECT position FROM place WHERE source = ?"
+_PLACE = """
+INSERT OR REPLACE INTO place SELECT source, position FROM entry WHERE sequence IN
+  (SELECT max(sequence) FROM entry WHERE position <> '' AND sequence < ? GROUP BY source)
+"""
+_FORGET = """
+DELETE FROM entry WHERE sequence IN
+  (SELECT sequence FROM entry WHERE sequence < ? ORDER BY sequence LIMIT ?)
+"""
+
+
+class SqliteJournal(Journal):
+    """The journal of one data directory, in a file of its own.
+
+    >>> import tempfile
+    >>> from gemel.records import Entry
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     journal = SqliteJournal(Path(folder) / "journal.db")
+    ...     journal.append([Entry("beat", "loop", received_at=7), Entry("beat", "loop", 8)])
+    ...     [entry.received_at for entry in journal.read(after=1)]
+    ...     journal.close()
+    [1, 2]
+    [8]
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.path = Path(path)
+        self._reading = threading.Lock()
+        self._number = 0  # ours, once we claimed
+        self._fold_at = CHECKPOINT
+        with self._told():
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                raise self._unwritable(problem) from problem
+            self._writer, self._reader = self._open(), self._open()
+            self._last = self._reader.execute(_LAST).fetchone()[0] or 0
+
+    def _open(self) -> sqlite3.Connection:
+        base = sqlite3.connect(
+            self.path, timeout=5.0, isolation_level=None, check_same_thread=False
+        )
+        version = base.execute("PRAGMA user_version").fetchone()[0]
+        if version > FORMAT:
+            base.close()
+            raise Conflict(
+                "journal.newer",
+                f"the journal has format {version}; this Gemel reads up to {FORMAT}",
+                where=self.where,
+                mend="use the newer Gemel that wrote it",
+            )
+        base.execute("PRAGMA journal_mode=WAL")
+        base.execute("PRAGMA synchronous=FULL")
+        base.execute("PRAGMA wal_autocheckpoint=0")  # folded in _fold, where nobody is surprised
+        if version < FORMAT:
+            base.executescript(_SCHEMA)
+            base.execute(f"PRAGMA user_version={FORMAT}")
+        return base
+
+    def claim(self) -> None:
+        """Be the writer; the lease of the data directory decides who may ask."""
+        with self._change() as base:
+            base.execute(_CLAIM)
+            number, last = base.execute(_WRITER).fetchone()[0], base.execute(_LAST).fetchone()[0]
+        with self._turn:
+            self._number, self._last, self._held = number, last or 0, 0
+            self._tail.clear()
+
+    def _write(self, group: list[Pending], first: int) -> None:
+        """One transaction. On any failure nothing of it stays."""
+        if not self._number:
+            self.claim()
+            first = self._last + 1
+        rows = [row for pending in group for row in pending.rows]
+        base = self._writer
+        with self._told():
+            try:
+                base.execute("BEGIN IMMEDIATE")
+                if base.execute(_WRITER).fetchone()[0] != self._number:
+                    raise self._fenced()
+                base.executemany(_INSERT, ((first + i, *row) for i, row in enumerate(rows)))
+                hooks.at("journal.before_commit")
+                base.execute("COMMIT")
+                self._last = first - 1 + len(rows)
+                hooks.at("journal.after_commit")
+            except BaseException:
+                if base.in_transaction:
+                    base.execute("ROLLBACK")
+                self._last = base.execute(_LAST).fetchone()[0] or 0  # whatever stopped us, where
+                raise
+        for pending in group:
+            pending.sequences = list(range(first, first + len(pending.rows)))
+            first += len(pending.rows)
+        if self._log_size() >= self._fold_at:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Fold the write-ahead log into the file; a reader in the way only puts it off."""
+        try:
+            self._writer.execute("PRAGMA busy_timeout=50")
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._writer.execute("PRAGMA busy_timeout=5000")
+        except sqlite3.Error:
+            pass  # the entries are durable already; the next append meets a full disk itself
+        self._fold_at = self._log_size() + CHECKPOINT
+
+    def _log_size(self) -> int:
+        log = Path(f"{self.path}-wal")
+        return log.stat().st_size if log.exists() else 0
+
+    # ---- reading --------------------------------------------------------------------------------
+
+    def position(self, source: str) -> str:
+        rows = self._ask(_POSITION, (source,)) or self._ask(_PLACED, (source,))
+        return str(rows[0][0]) if rows else ""
+
+    def first(self) -> int:
+        return int(self._ask(_FIRST)[0][0] or 1)
+
+    def _fetch(self, after: int, limit: int) -> list[tuple[int, Row]]:
+        return [(row[0], row[1:]) for row in self._ask(_READ, (after, limit))]
+
+    def _ask(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._reading:
+            if self._closed:
+                raise self._gone()
+            with self._told():
+                return self._reader.execute(query, values).fetchall()
+
+    # ---- letting go -----------------------------------------------------------------------------
+
+    def forget(self, before: int) -> int:
+        """All of them, but for the last entry; what is deleted is overwritten with zeros."""
+        before = min(before, self.last())
+        with self._change() as base:
+            base.execute(_PLACE, (before,))
+        while True:
+            with self._change() as base:
+                if not base.execute(_FORGET, (before, CHUNK)).rowcount:
+                    return self.first()
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """A transaction beside the appends', on a connection of its own."""
+        with self._told():
+            base = self._open()
+            try:
+                base.execute("PRAGMA secure_delete=ON")
+                base.execute("BEGIN IMMEDIATE")
+                yield base
+                base.execute("COMMIT")
+            finally:
+                base.close()  # what was not committed is rolled back
+
+    def _shut(self) -> None:
+        with self._reading:
+            self._fold()
+            self._reader.close()
+            self._writer.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """SQLite's errors as ours."""
+        try:
+            yield
+        except sqlite3.Error as problem:
+            raise self._failure(problem) from problem
+
+    def _failure(self, problem: sqlite3.Error) -> Unavailable:
+        # sqlite3 raises the plain class for what is not a database, subclasses for the rest
+        if type(problem) is sqlite3.DatabaseError:
+            return damaged(self.where, problem)
+        return self._unwritable(problem)
