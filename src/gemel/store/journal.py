@@ -316,7 +316,7 @@ def _row(entry: Entry) -> Row:
 def _entry(sequence: int, row: Row, where: str) -> Entry:
     kind, source, position, received_at, blob, body = row
     try:
-        batch = None if blob is None else decode(blob)
+        batch = None if blob is None else decode(bytes(blob))
         facts = json.loads(body) if body else {}
     except (ValueError, pa.ArrowException) as problem:
         raise damaged(where, f"entry {sequence}: {problem}") from problem
