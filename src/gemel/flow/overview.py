@@ -159,7 +159,7 @@ class Overview:
             return self.soonest
         if name == "quality":
             return self.view.trust.score
-        return self.status + np.where(np.isnan(self.worst), 1.0, self.worst) / 2
+        return self.status + np.where(np.isnan(self.worst), 1.99, np.minimum(self.worst, 1.98)) / 2
 
     def counts(self, asked: Asked) -> dict[str, int]:
         """How many twins have each status, whatever status is asked for."""
@@ -228,14 +228,14 @@ class Overview:
         """Status and health of every twin in order, a byte each."""
         order = self.order(asked)
         worst = self.worst[order]
-        index = np.where(np.isnan(worst), 255, np.round(worst * TILE)).astype(np.uint8)
+        index = np.where(np.isnan(worst), 255, np.clip(np.round(worst * TILE), 0, 254))
         return {
             "at": self.view.at,
             "tick": self.view.tick,
             "ids_hash": hashlib.sha256(order.tobytes()).hexdigest()[:16],
             "n": len(order),
             "status": _bytes(self.status[order].astype(np.uint8)),
-            "worst": _bytes(index),
+            "worst": _bytes(index.astype(np.uint8)),
         }
 
 

@@ -54,7 +54,9 @@ export function Bar() {
           label="As known"
           of={{ now: "Known now", then: "Known then" }}
           value={known}
-          onChange={(value) => set(live ? { known: value, mode: "at", at: clock.now } : { known: value })}
+          disabled={live}
+          title={live ? "Of the past: what is known of it now, or what was known then" : undefined}
+          onChange={(value) => set({ known: value })}
         />
       </div>
     </div>

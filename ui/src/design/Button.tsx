@@ -27,15 +27,18 @@ export function Choice<K extends string>(props: {
   of: Record<K, ReactNode>;
   value: string;
   onChange: (value: K) => void;
+  disabled?: boolean;
+  title?: string;
 }) {
   return (
-    <div className={css["choice"]} role="group" aria-label={props.label}>
+    <div className={css["choice"]} role="group" aria-label={props.label} title={props.title}>
       {(Object.keys(props.of) as K[]).map((key) => (
         <button
           key={key}
           type="button"
           aria-pressed={key === props.value}
           className={css["option"]}
+          disabled={props.disabled}
           onClick={() => props.onChange(key)}
         >
           {props.of[key]}

@@ -20,7 +20,7 @@ interface ValueProps {
 
 export function Value({ value, unit, std, age, quality, reason, size = "m" }: ValueProps) {
   const there = value !== null && value !== undefined && Number.isFinite(value);
-  const { number, doubt, power } = numberParts(value, std);
+  const { number, doubt, power } = numberParts(value, std, true);
   const marked = quality && quality !== "good";
   return (
     <span className={css["value"]} data-size={size}>

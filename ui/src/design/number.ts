@@ -32,8 +32,8 @@ export interface NumberParts {
   power: string;
 }
 
-/** A number by its doubt: `81.23` and `± 0.31` of 81.2345 and 0.3121. */
-export function numberParts(value: number | null | undefined, std?: number | null): NumberParts {
+/** A number by its doubt: `81.23` and `± 0.31` of 81.2345 and 0.3121. Aligned: zeros behind stay. */
+export function numberParts(value: number | null | undefined, std?: number | null, aligned = false): NumberParts {
   if (value === null || value === undefined || !Number.isFinite(value)) return { number: NONE, doubt: "", power: "" };
   const told = std !== null && std !== undefined && Number.isFinite(std);
   const size = Math.max(Math.abs(value), told ? std : 0);
@@ -42,7 +42,7 @@ export function numberParts(value: number | null | undefined, std?: number | nul
   const scale = 10 ** exponent;
   const count = Math.min(decimals(value / scale, told ? std / scale : null), 6);
   return {
-    number: fixed(value / scale, told && std > 0 ? count : trimmed(value / scale, count)),
+    number: fixed(value / scale, (told && std > 0) || (aligned && value % 1) ? count : trimmed(value / scale, count)),
     doubt: told ? `\u00b1\u202f${fixed(std / scale, std === 0 ? 0 : count)}` : "",
     power: far ? `\u00d7\u202f10${superscript(exponent)}` : "",
   };

@@ -47,8 +47,8 @@ export function Ring({ size = 22 }: { size?: number }) {
   return (
     <svg width={size} height={size} viewBox="0 0 24 24" fill="none" strokeWidth="2.6" aria-hidden>
       <circle cx="9" cy="12" r="6.2" stroke="var(--accent)" />
-      <path d="M15 5.8a6.2 6.2 0 1 1-4.9 10" stroke="var(--faint)" />
-      <path d="M9.1 10.1A6.2 6.2 0 0 1 12.4 6.4" stroke="var(--faint)" />
+      <circle cx="15" cy="12" r="6.2" stroke="var(--faint)" />
+      <path d="M13.75 15.98A6.2 6.2 0 0 1 10.08 18.1" stroke="var(--accent)" />
     </svg>
   );
 }

@@ -11,7 +11,7 @@ import { go } from "@/router";
 
 import { rowText } from "./columns";
 import css from "./Fleet.module.css";
-import { bytesOf, CODES, type Grid, gridOf, NO_HEALTH, tileAt } from "./tiles";
+import { bytesOf, CODES, type Grid, gridOf, NO_HEALTH, tileAt, WORDED } from "./tiles";
 
 interface TilesProps {
   filter: { interface: string; find: string; sort: string; status: string };
@@ -20,7 +20,6 @@ interface TilesProps {
 }
 
 const EVERY = 2_000; // ms between two pictures
-const WORDED = 88; // px: a tile of this size has room for words
 const MOST_WORDED = 200;
 
 export function Tiles({ filter }: TilesProps) {
@@ -47,7 +46,7 @@ export function Tiles({ filter }: TilesProps) {
   }, []);
 
   // tiles that have room say whose they are
-  const worded = grid.size >= WORDED && count > 0 && count <= MOST_WORDED;
+  const worded = grid.size === WORDED && count > 0 && count <= MOST_WORDED;
   const { data: named } = useGet("/overview", { query: { ...asked, limit: MOST_WORDED } }, { when: worded, every: mode === "live" ? EVERY : 0 });
   const names = worded ? named?.items : undefined;
 
@@ -63,10 +62,10 @@ export function Tiles({ filter }: TilesProps) {
     if (!count) return;
     const next = Math.max(0, Math.min(count - 1, to));
     setCursor(next);
-    const y = Math.floor(next / grid.columns) * grid.size;
+    const y = Math.floor(next / grid.columns) * grid.high;
     const element = box.current!;
     if (y < element.scrollTop) element.scrollTop = y;
-    else if (y + grid.size + 24 > element.scrollTop + room.height) element.scrollTop = y + grid.size + 24 - room.height;
+    else if (y + grid.high + 24 > element.scrollTop + room.height) element.scrollTop = y + grid.high + 24 - room.height;
   };
   const key = (event: KeyboardEvent) => {
     const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: grid.columns, ArrowUp: -grid.columns };
@@ -100,7 +99,7 @@ export function Tiles({ filter }: TilesProps) {
         onMouseLeave={() => setCursor(-1)}
         onClick={() => row && go(`/asset/${encodeURIComponent(row.id)}`)}
       >
-        <div style={{ height: grid.rows * grid.size + 24 }}>
+        <div style={{ height: grid.rows * grid.high + 24 }}>
           <canvas ref={canvas} className={css["canvas"]} aria-hidden />
         </div>
       </div>
@@ -110,7 +109,7 @@ export function Tiles({ filter }: TilesProps) {
             <Shape of={row.status} title={STATUS_WORDS[row.status]} /> <b>{row.id}</b> <span className="muted cut">{rowText(row)}</span>
           </>
         ) : (
-          <span className="muted">A tile is filled as far as its twin is from the nearest limit. Point at one, or use the arrows.</span>
+          <span className="muted">Filled: how far a twin is from its nearest limit.</span>
         )}
       </p>
     </>
@@ -144,23 +143,23 @@ function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width
   ];
   const inks = CODES.map((word) => ink(word));
   const paper = ink("panel");
-  const side = grid.size - grid.gap;
-  const first = Math.max(0, Math.floor((top - 12) / grid.size)) * grid.columns;
-  const last = Math.min(tiles.status.length, (Math.ceil((top + room.height) / grid.size) + 1) * grid.columns);
+  const [side, tall] = [grid.size - grid.gap, grid.high - grid.gap];
+  const first = Math.max(0, Math.floor((top - 12) / grid.high)) * grid.columns;
+  const last = Math.min(tiles.status.length, (Math.ceil((top + room.height) / grid.high) + 1) * grid.columns);
   const fine = CODES.length - 1;
   for (let k = first; k < last; k++) {
     const x = 12 + (k % grid.columns) * grid.size;
-    const y = 12 + Math.floor(k / grid.columns) * grid.size - top;
+    const y = 12 + Math.floor(k / grid.columns) * grid.high - top;
     const code = tiles.status[k]!;
     const worst = tiles.worst[k]!;
     pen.globalAlpha = !only || CODES[code] === only ? 1 : 0.25;
     const row = tiles.names?.[k];
     const health = worst === NO_HEALTH ? 0 : Math.min(worst / 250, 1);
     pen.fillStyle = ground;
-    pen.fillRect(x, y, side, side);
+    pen.fillRect(x, y, side, tall);
     pen.fillStyle = level;
-    if (grid.size >= WORDED) {
-      pen.fillRect(x, y + side - 8, side * health, 8);
+    if (grid.size === WORDED) {
+      pen.fillRect(x, y + tall - 6, side * health, 6);
       if (row) {
         pen.fillStyle = words;
         pen.font = `600 13px ${font}`;
@@ -170,10 +169,10 @@ function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width
         pen.fillText(row.worst ? `${row.worst.index.toFixed(2)} ${row.worst.mode}` : "no kernel", x + 8, y + 38, side - 16);
       }
       if (code !== fine) {
-        sign(pen, CODES[code]!, inks[code]!, paper, x + 8, y + side - 32, 18);
+        sign(pen, CODES[code]!, inks[code]!, paper, x + 6, y + 44, 18);
         pen.fillStyle = inks[code]!;
         pen.font = `500 12px ${font}`;
-        pen.fillText(STATUS_WORDS[CODES[code]!], x + 30, y + side - 18, side - 36);
+        pen.fillText(STATUS_WORDS[CODES[code]!], x + 27, y + 57, side - 34);
       }
     } else {
       const high = Math.round(health * side);
@@ -184,7 +183,7 @@ function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width
       pen.globalAlpha = 1;
       pen.strokeStyle = edge;
       pen.lineWidth = 2;
-      pen.strokeRect(x - 0.5, y - 0.5, side + 1, side + 1);
+      pen.strokeRect(x - 0.5, y - 0.5, side + 1, tall + 1);
     }
   }
   pen.globalAlpha = 1;

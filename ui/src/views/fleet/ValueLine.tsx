@@ -33,8 +33,10 @@ function Figure(props: { word: string; of: Saving | undefined; currency: string;
       <span className={css["figure"]}>{of ? moneyText(of.mean, props.currency) : "–"}</span>
       <span className={css["word"]}>
         {props.word}
-        {of && (half > 0 ? ` ± ${moneyText(half, "").trim()}` : "")}
-        {of ? `, ${of.proposals} ${props.noun}` : ""}
+        <span className={css["detail"]}>
+          {half > 0 && ` ± ${moneyText(half, "").trim()}`}
+          {of && `, ${of.proposals} ${props.noun}`}
+        </span>
       </span>
     </span>
   );

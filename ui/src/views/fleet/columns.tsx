@@ -38,7 +38,7 @@ const STATUS: Column<Row> = {
 const TWIN: Column<Row> = {
   key: "id",
   title: "Twin",
-  width: "minmax(104px, 0.6fr)",
+  width: "minmax(104px, 0.4fr)",
   sort: "id",
   cell: (row) => (
     <Link to={`/asset/${encodeURIComponent(row.id)}`} tabIndex={-1} className={css["twin"]}>
@@ -105,7 +105,7 @@ const AGE: Column<Row> = {
 const VALUES: Column<Row> = {
   key: "values",
   title: "Newest values",
-  width: "minmax(160px, 1.4fr)",
+  width: "minmax(160px, 1.8fr)",
   cell: (row) => (
     <span className={css["values"]}>
       {Object.entries(row.values).map(([signal, value]) => (

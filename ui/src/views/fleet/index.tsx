@@ -30,7 +30,7 @@ export default function Fleet() {
   const filter = { interface: chosen, find: useDeferredValue(find), status, sort };
 
   const offset = Math.floor(seen.first / PAGE) * PAGE;
-  const limit = Math.ceil((seen.last - offset) / PAGE) * PAGE;
+  const limit = Math.max(1, Math.ceil((seen.last - offset) / PAGE)) * PAGE;
   const query = { ...filter, offset, limit };
   const { data, problem, loading } = useFollow("overview", questionOf(query), "/overview", { query });
   const rows = useRows(data, offset, loading, JSON.stringify(filter));
@@ -55,7 +55,7 @@ export default function Fleet() {
               bare
               data-find
               type="search"
-              placeholder="Find a twin   /"
+              placeholder={phone ? "Find a twin" : "Find a twin   /"}
               value={find}
               onChange={(event) => setFind(event.target.value)}
               onKeyDown={(event) => event.key === "Enter" && first && open(first)}

@@ -7,18 +7,24 @@ export const CODES: readonly Status[] = ["failed", "warning", "out_of_step", "si
 export const NO_HEALTH = 255;
 
 export interface Grid {
-  size: number; // px, of a tile's pitch
+  size: number; // px, from one tile to the next
+  high: number; // px, from one row to the next
   columns: number;
   rows: number;
   gap: number;
 }
 
+const PITCHES = [152, 64, 48, 32, 24, 18, 14, 11]; // px; the widest have room for words, and are half as high
+export const WORDED = PITCHES[0]!;
+
 /** Tiles as large as all of them fit in sight, but never too small to be hit. */
-export function gridOf(count: number, width: number, height: number, sizes = [120, 88, 64, 48, 32, 24, 18, 14, 11]): Grid {
-  const least = sizes.at(-1) ?? 11;
-  const size = sizes.find((one) => Math.ceil(count / Math.max(1, Math.floor(width / one))) * one <= height) ?? least;
-  const columns = Math.max(1, Math.floor(width / size));
-  return { size, columns, rows: Math.ceil(count / columns), gap: size > 60 ? 4 : size > 20 ? 2 : 1 };
+export function gridOf(count: number, width: number, height: number): Grid {
+  const grids = PITCHES.map((size): Grid => {
+    const columns = Math.max(1, Math.floor(width / size));
+    const high = size === WORDED ? size / 2 : size;
+    return { size, high, columns, rows: Math.ceil(count / columns), gap: size > 20 ? 2 : 1 };
+  });
+  return grids.find((grid) => grid.rows * grid.high <= height) ?? grids.at(-1)!;
 }
 
 export function bytesOf(text: string): Uint8Array {
@@ -26,8 +32,8 @@ export function bytesOf(text: string): Uint8Array {
 }
 
 /** The tile at a place, in px from the first tile's corner; -1: none. */
-export function tileAt(x: number, y: number, { size, columns }: Grid, count: number): number {
+export function tileAt(x: number, y: number, { size, high, columns }: Grid, count: number): number {
   const column = Math.floor(x / size);
-  const index = Math.floor(y / size) * columns + column;
+  const index = Math.floor(y / high) * columns + column;
   return x >= 0 && y >= 0 && column < columns && index < count ? index : -1;
 }
