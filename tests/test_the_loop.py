@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.schemas import fits, routes
 
 from gemel.clock import SECOND, PacedClock, format_instant
 from gemel.errors import Conflict, Invalid, NotFound
@@ -16,6 +17,8 @@ from gemel.flow.host import Host
 from gemel.plant.simulator import PlantConfig, Simulator
 from gemel.plant.truth import START
 from gemel.plant.wires import ToMqtt
+from gemel.server.app import create_app, serve
+from gemel.server.client import Client
 
 STEAM = Path(__file__).parent.parent / "examples" / "steam" / "plant.toml"
 SPEED = 2400.0  # 1 s here is 40 min there: the eight hours to the fault take 12 s
@@ -156,3 +159,21 @@ def test_the_books_balance_and_every_reading_is_stored_once(hall: Hall) -> None:
     for book in hall.host.view().books.values():
         assert book["received"] == sum(n for fate, n in book.items() if fate != "received")
     assert hall.host.view().books["hall"]["late"] == 0
+
+
+def test_every_answer_keeps_to_its_schema(hall: Hall) -> None:
+    with serve(hall.host, 0) as server, Client(hall.host.data) as client:
+        app = create_app(hall.host)
+        run = hall.host.ledger.runs()[0]["id"]
+        names = {"id": "st1-b2", "binding": "bearing", "run": run}
+        how = {
+            "/runs/{id}": {"id": run},
+            "/telemetry": {"twin": "st1-b2"},
+            "/telemetry/asof": {"twin": "st1-b2", "signal": "oil_flow"},
+        }
+        for method, path in routes(app):
+            if method == "GET" and path != "/live":
+                told = how.get(path, {})
+                place = path.format(**{**names, **told})
+                fits(app, method, path, client.get(place.strip("/"), **told))
+        assert server.url == client.url

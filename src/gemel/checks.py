@@ -4,6 +4,7 @@ Owns    how a check is told, and that one which does not pass exits with 1.
 Never   holds a check itself: those are in `kernels` and `flow`.
 """
 
+import json
 import pkgutil
 import platform
 import sys
@@ -39,6 +40,12 @@ quality_app = typer.Typer(
     epilog="Example: gemel quality propose pump.csv",
 )
 checks_app.add_typer(quality_app, name="quality", rich_help_panel=CHECK)
+
+
+@checks_app.command(rich_help_panel=CHECK, epilog="Example: gemel openapi > openapi.json")
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP API: every route with its schema, as JSON."""
+    typer.echo(json.dumps(load("gemel.server.app").describe(), indent=1))
 
 
 @checks_app.command(rich_help_panel=CHECK, epilog="Example: gemel explain unit.mismatch")

@@ -83,7 +83,8 @@ def run(plant: PlantArgument, data: Data = None, port: Port = PORT, plain: Plain
         load("gemel.flow.host").Host(plan, folder) as host,
         load("gemel.server.app").serve(host, port) as server,
     ):
-        stderr().print(f"{plan.plant.name}: {server.url}/api/v1  token: {folder / 'token'}")
+        link = f"{plan.plant.name}: {server.link}"
+        stderr().print(link, highlight=False, soft_wrap=True)
         load("gemel.display").watch(host, stop, plain=plain, data=hint(folder))
     if host.failure is not None:
         raise host.failure

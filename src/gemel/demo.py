@@ -63,7 +63,7 @@ def run_demo(
         with stopping() as asked, serve(host, port) as server:
             process = plant_process(host)
             _refit(host, say)
-            say(f"live: {server.url}/api/v1, its token lies in {data / 'token'}")
+            say(f"live: {server.link}")
             watch(host, asked, plain=plain, seconds=seconds, data=hint(data))
     finally:
         stop(process, host)

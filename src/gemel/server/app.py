@@ -34,6 +34,7 @@ from gemel.server import history, ingest, kernels, live, metrics, overview, rout
 from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
 from gemel.server.board import Board
+from gemel.server.page import PageFiles
 
 PORT = 8787
 STATUS: list[tuple[type[GemelError], int]] = [
@@ -56,8 +57,13 @@ def status_of(error: GemelError) -> int:
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
-def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
-    """The API of one host."""
+def describe() -> dict[str, Any]:
+    """The OpenAPI document, of which no plant is needed."""
+    return _api().openapi()
+
+
+def _api() -> FastAPI:
+    """The routes, without a plant behind them."""
     app = FastAPI(
         title="Gemel",
         version="1",
@@ -70,16 +76,18 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
         default_response_class=Answer,
         redirect_slashes=False,
     )
+    for part in (routes, overview, history, kernels, ingest, live):
+        app.include_router(part.router, prefix="/api/v1")
+    app.include_router(metrics.router)
+    return app
+
+
+def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
+    """The API of one host, and the page."""
+    app = _api()
     app.state.host = host
     app.state.ingest = CapacityLimiter(ingest.THREADS)
     app.state.board = Board(host, stopping or threading.Event())
-    app.include_router(routes.router, prefix="/api/v1")
-    app.include_router(history.router, prefix="/api/v1")
-    app.include_router(kernels.router, prefix="/api/v1")
-    app.include_router(ingest.router, prefix="/api/v1")
-    app.include_router(live.router, prefix="/api/v1")
-    app.include_router(overview.router, prefix="/api/v1")
-    app.include_router(metrics.router)
     app.add_exception_handler(GemelError, _ours)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _no_route)
@@ -89,6 +97,7 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
         if path == "/api/v1/telemetry":
             host.refuse(head, error)
 
+    app.add_middleware(PageFiles)
     app.add_middleware(Gate, token=host.token, where=str(host.data / "token"), keep=keep)
     return app
 
@@ -144,12 +153,16 @@ async def _crashed(request: Request, error: Exception) -> JSONResponse:
 
 
 class Server:
-    """A server that runs in a thread of its own: `url`, `port`, `stop()`."""
+    """A server that runs in a thread of its own: `url`, `port`, `stop()`.
+
+    link: the page's address with the token, for the person who started it
+    """
 
     def __init__(self, host: Host, port: int = PORT) -> None:
         self._socket = _listen(port)
         self.port = int(self._socket.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
+        self.link = f"{self.url}/#token={host.token}"
         self._stopping = threading.Event()
         config = uvicorn.Config(
             create_app(host, self._stopping),

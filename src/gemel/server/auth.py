@@ -18,6 +18,7 @@ from anyio import to_thread
 
 from gemel.connect.base import HEAD
 from gemel.errors import Denied, GemelError, Invalid, Unavailable
+from gemel.server.page import of_api
 
 LIMIT = 8 << 20  # bytes of a request's body
 ROOM = 128 << 20  # bytes of the bodies of all requests in hand
@@ -95,7 +96,7 @@ class Gate:
                 f"'{host[:80]}' is not a name of this machine's loopback",
                 mend="ask for http://127.0.0.1:PORT; reach it from afar through an SSH tunnel",
             ), 400
-        if path in OPEN:
+        if path in OPEN or not of_api(path):
             return None, 0
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")
         if kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token):

@@ -39,6 +39,7 @@ from gemel.store.wanted import Wanted
 
 router = APIRouter()
 FACTS = 300_000  # rows of the lake that one request takes into memory
+GRADES = ("good", "uncertain", "bad")
 TOLD = 50_000  # rows that one answer tells
 
 Some = Annotated[list[Annotated[str, Field(max_length=130)]], Query(min_length=1, max_length=50)]
@@ -211,8 +212,17 @@ def latest(
         many = limit + 1 + max(len(i.telemetry) for i in view.plan.plant.interfaces.values())
         rows = list(islice(pictures.latest(view, order, signal), many))
     else:
-        rows = host.lake.latest(twin, signal, tick_of(host, known_at)).to_pylist()
+        found = host.lake.latest(twin, signal, tick_of(host, known_at)).to_pylist()
+        rows = [_newest(host, row) for row in found]
     return answer(view, page(rows, limit, after, lambda row: f"{row['twin']} {row['signal']}"))
+
+
+def _newest(host: Host, row: Record) -> Record:
+    """A fact as a newest sample."""
+    slot = host.plan.rules.index.get((row["twin"], row["signal"]))
+    told = {name: row[name] for name in ("twin", "signal", "instant", "value", "reason")}
+    unit = "" if slot is None else host.plan.rules.unit[slot]
+    return {**told, "unit": unit, "quality": GRADES[row["quality"]]}
 
 
 @router.get("/telemetry/fleet", **says("fleet", "Count, min, max and mean per signal and span"))

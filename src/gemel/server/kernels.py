@@ -26,15 +26,6 @@ from gemel.insight.lifecycle import Change, standing
 from gemel.kernels import gold
 from gemel.server.answers import DAY, Answer, read_valid
 from gemel.server.asked import Id, Known, Name, Names, Record, Valid, Who, Why, host_of, tick_of
-from gemel.server.kernel_forms import (
-    KernelAssets,
-    KernelDetail,
-    KernelFitDetail,
-    KernelHistory,
-    Kernels,
-    KernelTrack,
-    Promoted,
-)
 from gemel.server.pages import says
 
 router = APIRouter()
@@ -66,7 +57,6 @@ class Promotion(BaseModel, extra="forbid"):
 
 @router.get(
     "/kernels",
-    response_model=Kernels,
     **says("kernels", "The kernels that speak: equations, units, priors"),
 )
 def kernels(request: Request) -> Response:
@@ -76,7 +66,6 @@ def kernels(request: Request) -> Response:
 
 @router.get(
     "/kernels/{binding}",
-    response_model=KernelDetail,
     **says("kernel", "One kernel: equations, ports, versions, its parameters over the fleet"),
 )
 def kernel(request: Request, binding: Id) -> Response:
@@ -159,7 +148,6 @@ def _in_step(now: Speaking) -> Any:
 
 @router.get(
     "/kernels/{binding}/assets",
-    response_model=KernelAssets,
     **says("kernel-assets", "Which version speaks for each asset, and its challenger"),
 )
 def assets(
@@ -226,7 +214,6 @@ def _off(item: Any, value: float) -> float:
 
 @router.get(
     "/kernels/{binding}/history",
-    response_model=KernelHistory,
     **says("kernel-history", "Fits with their proofs; promotions and roll-backs"),
 )
 def history(
@@ -269,7 +256,6 @@ def _move(change: Change) -> Record:
 
 @router.get(
     "/kernels/{binding}/fits/{run}",
-    response_model=KernelFitDetail,
     **says("kernel-fit", "One fit: champion against challenger on held-out readings, by asset"),
 )
 def fit(
@@ -290,7 +276,6 @@ def fit(
 
 @router.post(
     "/kernels/{binding}/promotion",
-    response_model=Promoted,
     **says("promotion", "Let a proved challenger speak for an asset, or go back"),
 )
 def promotion(request: Request, binding: Id, body: Promotion) -> Response:
@@ -305,7 +290,6 @@ def promotion(request: Request, binding: Id, body: Promotion) -> Response:
 
 @router.get(
     "/kernels/{binding}/track",
-    response_model=KernelTrack,
     **says("kernel-track", "How well its intervals cover what came: coverage, bias, drift"),
 )
 def track(

@@ -40,7 +40,30 @@ TwinId = Annotated[str | None, Query(min_length=1, max_length=64, description="o
 Latest = Annotated[str, Query(max_length=26_000, description="of section latest: twin:signal,…")]
 
 
-@router.get("/live", **says("live", "Server-sent events: sections of the picture, as they change"))
+class EventStream(StreamingResponse):
+    """Holds its permit while it is answered: a client may leave before the first look."""
+
+    media_type = "text/event-stream"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        places = _open
+        if not places.acquire(blocking=False):
+            raise Unavailable(
+                "live.full",
+                f"{MOST} streams are open already",
+                mend="close one, or ask GET /api/v1/status now and then",
+            )
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            places.release()
+
+
+@router.get(
+    "/live",
+    response_class=EventStream,
+    **says("live", "Server-sent events: sections of the picture, as they change"),
+)
 async def live(
     request: Request,
     sections: Sections = "status,overview,inbox",
@@ -55,7 +78,7 @@ async def live(
         _question(name, view, overview, twin, latest) for name in dict.fromkeys(sections.split(","))
     ]
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return _Stream(_events(request, board, questions), 200, headers, "text/event-stream")
+    return EventStream(_events(request, board, questions), 200, headers)
 
 
 def _question(name: str, view: View, query: str, twin: str | None, latest: str) -> Question:
@@ -101,23 +124,6 @@ def _read(query: str) -> Shown:
 def _pair(text: str) -> tuple[str, str]:
     twin, _, signal = text.partition(":")
     return twin, signal
-
-
-class _Stream(StreamingResponse):
-    """Holds its permit while it is answered: a client may leave before the first look."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        places = _open
-        if not places.acquire(blocking=False):
-            raise Unavailable(
-                "live.full",
-                f"{MOST} streams are open already",
-                mend="close one, or ask GET /api/v1/status now and then",
-            )
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            places.release()
 
 
 async def _events(request: Request, board: Board, questions: list[Question]) -> AsyncIterator[Any]:

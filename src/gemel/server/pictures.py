@@ -13,6 +13,7 @@ from gemel.errors import NotFound
 from gemel.flow.host import Host
 from gemel.flow.overview import Asked, overview
 from gemel.flow.view import View
+from gemel.records import FATES
 from gemel.server.value import value_line
 
 Record = dict[str, Any]
@@ -87,7 +88,7 @@ def sources(host: Host, view: View) -> Record:
     blank: Record = {"score": None, "lag": None, "reasons": {}}
     items = []
     for name in sorted({*declared, *view.books}):
-        book = view.books.get(name, {"received": 0})
+        book = view.books.get(name) or dict.fromkeys(("received", *FATES), 0)
         kept = sum(count for fate, count in book.items() if fate != "received")
         told = {**blank, **scores.get(name, {}), "source": name, "kind": declared.get(name, "http")}
         items.append({**told, **book, "balanced": book["received"] == kept})

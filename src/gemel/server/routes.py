@@ -100,7 +100,7 @@ class StartRun(BaseModel, extra="forbid"):
 # ---- state ------------------------------------------------------------------------------------
 
 
-@router.get("/health", tags=["state"], summary="Is it there? The one route without a token")
+@router.get("/health", **says("health", "Is it there? The one route without a token"))
 def health() -> Response:
     return Answer({"ok": True})
 
