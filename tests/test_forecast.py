@@ -287,6 +287,33 @@ def test_a_quantile_is_null_where_that_share_of_paths_did_not_get_there() -> Non
     assert told[0].reached == 0.6 and told[0].scenario == "x"
 
 
+def test_a_forecast_that_is_looked_at_on_the_way_is_the_same_forecast() -> None:
+    given: dict[str, Any] = {"dt": 0.7, "paths": 300, "p_cov": np.tile(0.01 * np.eye(1), (3, 1, 1))}
+    inputs = np.random.default_rng(1).uniform(0.5, 1.5, (101, 3, 1))
+    plain, looked = run(Wiener, inputs, **given), run(Wiener, inputs, looks=24, **given)
+    assert np.array_equal(plain.passage, looked.passage)
+    assert plain.margins is None and plain.fan(0) == {}
+    assert looked.margins is not None and looked.margins.shape == (3, 25, 2, 300)
+
+
+def test_the_margins_on_the_way_are_how_far_each_limit_is() -> None:
+    """A level that creeps to 1 by 0.01 a second has 1 − 0.01 t left, and then nothing, for good."""
+    found = run(Creep, steady(200), dt=1.0, paths=40, looks=10)
+    fan = found.fan(0)[found.modes[1]]
+    left = np.clip(1.0 - 0.01 * np.linspace(0.0, 200.0, 11), 0.0, 1.0)
+    assert all(fan[q] == pytest.approx(left, abs=1e-4) for q in ("0.05", "0.5", "0.95"))
+
+
+def test_a_path_that_reached_a_limit_stays_there_in_the_fan() -> None:
+    """As many paths stand at 0 at the end as have passed, though a level may come back."""
+    found = run(Wiener, steady(400), dt=1.0, paths=1000, looks=7)
+    assert found.margins is not None
+    at_end = (found.margins[0, -1] == 0.0).mean(axis=-1)
+    assert at_end == pytest.approx(np.isfinite(found.passage[0]).mean(axis=0))
+    spread = found.fan(0)[found.modes[0]]
+    assert (spread["0.05"] <= spread["0.5"]).all() and (spread["0.5"] <= spread["0.95"]).all()
+
+
 @pytest.mark.parametrize("dt, steps", [(0.1, 70), (1.1, 700), (3600.0, 9000), (0.7, 3)])
 def test_what_passes_in_the_last_step_passes_at_the_horizon(dt: float, steps: int) -> None:
     """Exactly, so that a deadline at the horizon counts it."""

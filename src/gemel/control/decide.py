@@ -16,6 +16,9 @@ from gemel.kernels.base import Kernel
 from gemel.kernels.forecast import Foreseen, foresee
 from gemel.records import Floats
 
+LOOKS = 24  # instants of a trial that are kept, from now to the horizon
+DIGITS = 3  # of a health index that is kept
+
 
 @dataclass(frozen=True)
 class Option:
@@ -73,6 +76,7 @@ def try_options(
         seed=seed,
         paths=paths,
         scenario="usual day",
+        looks=LOOKS,
     )
     return [
         Tried(
@@ -100,12 +104,23 @@ def choose(tried: list[Tried], costs: list[float], chance: float) -> int:
 
 
 def told(tried: Tried) -> dict[str, Any]:
-    """One trial as plain data: chance, and the time to each limit."""
+    """One trial as plain data: chance, the time to each limit, and how far it is until then.
+
+    fan: {every: s, health: {mode: {quantile: index (LOOKS + 1,)}}}
+    """
+    seen = tried.foreseen
     return {
         "command": tried.option.command if tried.option else "",
         "argument": tried.option.argument if tried.option else None,
         "chance": tried.chance,
-        "rul": [rul.as_record() for rul in tried.foreseen.rul(tried.row)],
+        "rul": [rul.as_record() for rul in seen.rul(tried.row)],
+        "fan": {
+            "every": seen.horizon / LOOKS,
+            "health": {
+                mode: {q: values.round(DIGITS).tolist() for q, values in lines.items()}
+                for mode, lines in seen.fan(tried.row).items()
+            },
+        },
     }
 
 

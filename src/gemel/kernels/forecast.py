@@ -10,12 +10,14 @@ counted as such.
 Source for the form of the answer: ISO 13381-1.
 
 Paths are lanes, and time runs inside the compiled loop: nothing is kept of a path but where it
-stands and when it crossed. The draws are those of `kernels/draws.py`, made where they are used.
-A path hangs on its own asset alone: neighbours, threads and where rows are cut change no bit.
+stands and when it crossed, and its margins at a few instants where that is asked for. The draws are
+those of `kernels/draws.py`, made where they are used. A path hangs on its own asset alone:
+neighbours, threads, looks and where rows are cut change no bit.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,6 +58,8 @@ class Foreseen:
     """modes · passage (A, paths, modes): s to the first crossing, inf where censored.
 
     ids (A,): the assets by name, where they have one
+    margins (A, L+1, modes, paths): at L + 1 instants from now to the horizon, equally far apart as
+    the steps allow; 1 as new, 0 at the limit and ever after
     """
 
     modes: list[str]
@@ -63,6 +67,17 @@ class Foreseen:
     horizon: float
     scenario: str
     ids: tuple[str, ...] = ()
+    margins: Floats | None = None
+
+    def fan(self, which: int | str) -> dict[str, dict[str, Floats]]:
+        """How far each limit is over time, of one asset: mode → quantile → (L+1,)."""
+        if self.margins is None:
+            return {}
+        spread = np.quantile(self.margins[self._row(which)], QUANTILES, axis=-1)  # (3, L+1, modes)
+        return {
+            mode: {str(q): spread[i, :, k] for i, q in enumerate(QUANTILES)}
+            for k, mode in enumerate(self.modes)
+        }
 
     def rul(self, which: int | str) -> list[Rul]:
         """The time to each limit of one asset, by row or by id: quantiles, and the share of paths
@@ -109,23 +124,18 @@ def foresee(
     paths: int,
     scenario: str,
     engine: Engine | None = None,
+    looks: int = 0,
 ) -> Foreseen:
     """Run every row `paths` times over inputs (K, A, U), `dt` seconds a step.
 
     mean (A,X) · cov (A,X,X) · p (A,P) · p_cov (A,P,P), in log where the scale is log
     keys (A,) twin keys: they, the seed, the path and the step make every draw
-    engine: whose threads run the rows
+    engine: whose threads run the rows · looks: L, how often the margins are kept on the way
 
     Raises `forecast.inputs` when an input is not a finite number.
     """
-    if not np.isfinite(inputs).all():
-        raise Invalid(
-            "forecast.inputs",
-            f"{int((~np.isfinite(inputs)).sum())} numbers of the scenario are not finite",
-            where=f"kernel {type(kernel).__name__}",
-            mend="say what every input is at every step; what is not known wants a guess",
-        )
     cls = type(kernel)
+    _check(cls, inputs)
     modes = margins(cls)
     rows, width = len(mean), padded(paths)
     passage = np.full((rows, paths, len(modes)), np.inf)
@@ -139,14 +149,19 @@ def foresee(
     lane = _lane_columns(start, path, streams.reshape(-1))
     begin = _Rows(start, lane, _start_columns(cls, mean, cov, p, p_cov), streams.size)
     go_on = _Rows(path, lane, _input_columns(cls, inputs, dt / parts), streams.size)
+    ends = _ends(len(inputs), looks)
+    seen = _Looks(cls, lane, inputs, len(ends), streams.size) if looks else None
 
     def job(row: int, low: int, high: int) -> Callable[[], None]:
         every = int(parts[row])
-        steps = (1, len(inputs) * every + 1)
 
         def run() -> None:
             start.run(begin.table(row), low, high)
-            path.run(go_on.table(row), low, high, steps=steps, every=every)
+            for k, (a, b) in enumerate(pairwise([0, *ends])):
+                steps = (1 + a * every, 1 + b * every)
+                path.run(go_on.table(row, a), low, high, steps=steps, every=every)
+                if seen:
+                    seen.look(k, row, max(b - 1, 0), low, high)
 
         return run
 
@@ -160,7 +175,49 @@ def foresee(
     for m, mode in enumerate(modes):
         passed = lane[f"passed.{mode}"].reshape(rows, width)[:, :paths]
         passage[:, :, m] = dt * (passed.astype(np.float64) / parts[:, None])
-    return Foreseen(modes, passage, horizon, scenario)
+    kept = seen.told(passage, dt * np.array(ends)) if seen else None
+    return Foreseen(modes, passage, horizon, scenario, margins=kept)
+
+
+def _check(kernel: type[Kernel], inputs: Floats) -> None:
+    if not np.isfinite(inputs).all():
+        raise Invalid(
+            "forecast.inputs",
+            f"{int((~np.isfinite(inputs)).sum())} numbers of the scenario are not finite",
+            where=f"kernel {kernel.__name__}",
+            mend="say what every input is at every step; what is not known wants a guess",
+        )
+
+
+def _ends(steps: int, looks: int) -> list[int]:
+    """The steps after which it is looked, from 0 to the last; without looks these two."""
+    return sorted({round(k * steps / max(looks, 1)) for k in range(max(looks, 1) + 1)})
+
+
+class _Looks:
+    """The margins of every lane at a few instants: looked at between two pieces of a path."""
+
+    def __init__(
+        self, kernel: type[Kernel], lane: dict[str, Any], inputs: Floats, looks: int, lanes: int
+    ) -> None:
+        self._native, modes = _look(kernel), margins(kernel)
+        self._now = {f"margin.{mode}": np.zeros(lanes, np.float32) for mode in modes}
+        given = _input_columns(kernel, inputs, np.ones(inputs.shape[1]))
+        self._rows = _Rows(self._native, lane | self._now, given, lanes)
+        self._seen = np.zeros((looks, len(modes), lanes), np.float32)
+
+    def look(self, k: int, row: int, step: int, low: int, high: int) -> None:
+        """The k-th look, under the inputs of a step, at some lanes of a row."""
+        self._native.run(self._rows.table(row, step), low, high)
+        for m, column in enumerate(self._now.values()):
+            self._seen[k, m, low:high] = column[low:high]
+
+    def told(self, passage: Floats, times: Floats) -> Floats:
+        """(A, L+1, modes, paths) in 0 … 1; a path that has reached a limit stays there."""
+        rows, paths, modes = passage.shape
+        seen = self._seen.reshape(len(times), modes, rows, -1)[..., :paths].transpose(2, 0, 1, 3)
+        reached = passage.transpose(0, 2, 1)[:, None] <= times[None, :, None, None]
+        return np.where(reached, 0.0, np.clip(np.nan_to_num(seen, nan=0.0), 0.0, 1.0))
 
 
 class _Rows:
@@ -174,9 +231,10 @@ class _Rows:
         self._first = native.table(lane | first, lanes)
         self._skip = np.array([own[n].strides[0] if n in own else 0 for n in native.columns])
 
-    def table(self, row: int) -> NDArray[np.int64]:
+    def table(self, row: int, step: int = 0) -> NDArray[np.int64]:
+        """Of one row, its histories from a step on."""
         table = self._first.copy()
-        table[:, 0] += row * self._skip
+        table[:, 0] += row * self._skip + step * table[:, 2]
         return table
 
 
@@ -245,6 +303,20 @@ def _path(kernel: type[Kernel]) -> Program:
         outputs[f"passed.{mode}"] = np.where(crossed, graph.add("step", (), "f"), before)
     uniform = {f"u.{name}" for name in layout.inputs} | {"h", "root_h"}
     return Program.of(f"{kernel.__name__}.path", graph, outputs, kinds, uniform)
+
+
+@once
+def _look(kernel: type[Kernel]) -> Native:
+    """How far each limit is: margin.MODE from x.*, u.*, p.*."""
+    layout, graph = kernel.layout, Graph()
+    kinds = _kinds(kernel)
+    x = [graph.input(f"x.{name}", kinds[f"x.{name}"]) for name in layout.states]
+    u = [graph.input(f"u.{name}") for name in layout.inputs]
+    p = [graph.input(f"p.{name}") for name in layout.parameters]
+    told = lanes.limits(kernel(), x, u, p)
+    outputs: dict[str, Any] = {f"margin.{mode}": margin for mode, margin in told.items()}
+    uniform = {f"u.{name}" for name in layout.inputs}
+    return Native(Program.of(f"{kernel.__name__}.look", graph, outputs, kinds, uniform))
 
 
 def _kinds(kernel: type[Kernel]) -> dict[str, str]:
