@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gemel.clock import SECOND
+from gemel.control.decide import LOOKS
 from gemel.errors import Invalid
 from gemel.flow.fleet import Plan, compile_plan, load_plan
 from gemel.flow.memory import Memory, begin, pack, unpack
@@ -120,6 +121,10 @@ def test_a_sick_bearing_is_found_and_a_remedy_is_tried_before_anyone_is_asked(
     foreseen = proposals[0]["foreseen"]
     assert foreseen["without"]["chance"] > 0.1 > foreseen["with"]["chance"]
     assert len(proposals[0]["alternatives"]) == 4
+    left, helped = (
+        foreseen[plan]["fan"]["health"]["worn out"]["0.5"] for plan in ("without", "with")
+    )
+    assert left[0] == helped[0] and left[-1] < helped[-1] and len(left) == LOOKS + 1
     sick = {f["twin"] for o in outcomes for f in o.findings if f["kind"] == "limit_foreseen"}
     assert sick == {"st1-b2"}
     truth = SteamHall(7, start=START, faults=demo_faults(START))

@@ -73,8 +73,14 @@ _FINDING = {
     "status": "open",
     "closed_at": None,
 }
-_TRIAL = {"command": "", "argument": None, "chance": 0.97, "rul": [_RUL]}
-_PLAN = {"command": "set_oil_flow", "argument": 55.0, "chance": 0.04, "rul": [_RUL]}
+_FAN = {
+    "every": 604_800.0,
+    "health": {
+        "worn out": {"0.05": [0.66, 0.0, 0.0], "0.5": [0.69, 0.02, 0.0], "0.95": [0.72, 0.11, 0.0]}
+    },
+}
+_TRIAL = {"command": "", "argument": None, "chance": 0.97, "rul": [_RUL], "fan": _FAN}
+_PLAN = {"command": "set_oil_flow", "argument": 55.0, "chance": 0.04, "rul": [_RUL], "fan": _FAN}
 _SAVING = {"currency": "EUR", "mean": 61_000.0, "low": 58_000.0, "high": 64_000.0}
 _PROPOSAL = {
     "id": "P-000001",

@@ -291,6 +291,13 @@ class Findings(Page):
     items: list[Finding]
 
 
+class Fan(Form):
+    """The health index of every limit from now to the horizon: the spread of the paths."""
+
+    every: float = Field(description="s from point to point")
+    health: dict[str, dict[str, list[float]]] = Field(description="mode → quantile → index")
+
+
 class Trial(Form):
     """One plan tried on copies of the twin; without a command: nothing is done."""
 
@@ -298,6 +305,7 @@ class Trial(Form):
     argument: float | None
     chance: float = Field(description="of a limit before the deadline")
     rul: list[Rul]
+    fan: Fan | None = Field(None, description="null: of a proposal made before fans were kept")
 
 
 class Alternative(Trial):
