@@ -76,7 +76,7 @@ def _api() -> FastAPI:
         default_response_class=Answer,
         redirect_slashes=False,
     )
-    for part in (routes, overview, history, kernels, ingest, live):
+    for part in (routes, overview, history, series, kernels, ingest, live):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(metrics.router)
     return app

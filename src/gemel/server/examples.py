@@ -425,6 +425,46 @@ _LEDGER = {
 }
 _DEAD = {"source": "http", "fate": "dead", "code": "message.json", "at": AT, "sequence": 61_002}
 
+_SERIES = {
+    "name": "st1-b2:metal_temperature",
+    "kind": "telemetry",
+    "twin": "st1-b2",
+    "binding": "",
+    "subject": "metal_temperature",
+    "unit": "degC",
+    "count": 2,
+    "thinned": False,
+    "width": None,
+    "times": [1484373540000, 1484373600000],
+    "values": [81.1, 81.2],
+    "stds": None,
+    "low": None,
+    "high": None,
+    "spans": [
+        {
+            "start": 1484370000000,
+            "end": 1484370120000,
+            "kind": "bad",
+            "reason": "range",
+            "samples": 2,
+        }
+    ],
+}
+_LIVED = {
+    "start": AT,
+    "end": None,
+    "kind": "finding",
+    "id": "F-000001",
+    "title": "limit foreseen: worn out",
+    "detail": "'worn out' is foreseen in 4.2 d (3.1 d to 6.0 d)",
+    "by": "",
+    "why": "",
+    "status": "open",
+    "binding": "bearing",
+    "severity": "warning",
+}
+_NOBODY: dict[str, Any] = {"total": 0, "items": []}
+
 EXAMPLES: dict[str, Any] = {
     "health": {"ok": True},
     "status": _STATUS,
@@ -445,6 +485,10 @@ EXAMPLES: dict[str, Any] = {
     "history": _items(_FACT),
     "estimates": _items({**_ESTIMATE, "instant": AT, "known_at": AT, "tick": 7201}),
     "lines": {**_items(_SAMPLE), "notes": []},
+    "series": {"items": [_SERIES], "notes": [], "start": AT, "end": AT, **_NOW},
+    "series-export": "series,instant,value,std,unit,quality,reason\n",
+    "life": {"items": [_LIVED], **_NOW},
+    "neighbours": {"parents": _NOBODY, "children": _NOBODY, "siblings": _NOBODY, **_NOW},
     "latest": _items({**_SAMPLE, "unit": "rpm", **_GOOD}),
     "fleet": {**_items({**_SUM, "mean": 3000.1}), "notes": []},
     "asof": {**_items(_ROW), "notes": []},

@@ -6,7 +6,7 @@ Never   is needed for an answer: it only describes them.
 
 from typing import Any
 
-from gemel.server import forms, history_forms, kernel_forms
+from gemel.server import forms, history_forms, kernel_forms, series_forms
 from gemel.server.examples import AT, EXAMPLES, PROBLEM
 
 ABOUT = """\
@@ -51,6 +51,10 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
     "history": ("history", history_forms.Facts, (422,)),
     "estimates": ("history", history_forms.Estimates, (422,)),
     "lines": ("history", history_forms.Lines, (422,)),
+    "series": ("history", series_forms.SeriesLines, (404, 422)),
+    "series-export": ("history", str, (404, 422)),
+    "life": ("insight", series_forms.Life, (404, 422)),
+    "neighbours": ("state", series_forms.Neighbours, (404,)),
     "latest": ("history", history_forms.Newests, (422,)),
     "fleet": ("history", history_forms.Sums, (409, 422)),
     "asof": ("history", history_forms.JoinedRows, (409, 422)),

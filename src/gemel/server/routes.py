@@ -39,7 +39,8 @@ from gemel.server.pictures import MOST
 router = APIRouter()
 NOUNS = (
     "status twins fleets findings proposals invocations sources dead-letters history estimates "
-    "kernels runs value ledger telemetry events maintenance live quality erasures overview plant"
+    "kernels runs value ledger telemetry events maintenance live quality erasures overview plant "
+    "series"
 ).split()
 __all__ = ["ABOUT", "NOUNS", "TAGS", "router"]
 

@@ -191,6 +191,18 @@ class Lake:
         among = {"name": None if name is None else [name]}
         return self._ask("events", among, start, end, as_known_at, _EVENTS)
 
+    def count(
+        self,
+        table: str,
+        among: Mapping[str, Sequence[str] | None],
+        start: int | None = None,
+        end: int | None = None,
+        as_known_at: int | None = None,
+    ) -> int:
+        """How many rows a table has of what is asked for, each correction counted."""
+        query = "SELECT count(*) AS rows FROM facts"
+        return int(self._ask(table, among, start, end, as_known_at, query)["rows"][0].as_py())
+
     def reach(
         self,
         table: str,
