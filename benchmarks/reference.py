@@ -139,3 +139,25 @@ class Wearing(Kernel):
 
     def limits(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
         return {"worn out": 1.0 - x.wear}
+
+
+class Vessel(Kernel):
+    """Temperature of a vessel that cools towards the room, and its heater's slow change.
+
+    T' = q − k (T − Tₐ)        q' = 0, a random walk
+    """
+
+    version: ClassVar[str] = "1.0"
+    max_step: ClassVar[float] = 60.0
+
+    temperature = state("degC", start=60.0, start_std=5.0, noise=0.02)
+    heat = state("K/s", start=0.4, start_std=0.05, noise=1e-4)
+    cooling = parameter("1/s", typical=0.01, spread=0.2, scale="log")
+    room = parameter("degC", typical=20.0, spread=3.0)
+    reading = sensor("degC", noise=0.5)
+
+    def flow(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        return {"temperature": x.heat - p.cooling * (x.temperature - p.room)}
+
+    def sense(self, x: Any, u: Any, p: Any) -> dict[str, Any]:
+        return {"reading": x.temperature}

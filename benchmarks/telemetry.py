@@ -8,6 +8,7 @@ import io
 import math
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 from benchmarks import peers
 from benchmarks.peers import physics
 from benchmarks.runner import ROOT, figure
-from gemel.clock import SECOND, ManualClock
+from gemel.clock import SECOND, ManualClock, format_instant
 from gemel.connect.decode import decode_telemetry
 from gemel.flow.fleet import Plan, compile_plan
 from gemel.flow.loop import Loop
@@ -64,22 +65,41 @@ def sound(count: int) -> Any:
     return np.array(rows)
 
 
+def values(twins: int, count: int) -> Iterator[Any]:
+    """What the fleet reads, instant after instant: (twins, 4)."""
+    rng, clean = np.random.default_rng(0), sound(count)
+    for row in clean:
+        yield row + NOISE * rng.standard_normal((twins, len(NOISE)))
+
+
 def frames(twins: int, count: int) -> list[bytes]:
     """Wide Arrow streams, a row a twin and a column a signal, one instant each."""
-    rng, clean = np.random.default_rng(0), sound(count)
     names = pa.array([f"m{k:06d}" for k in range(twins)])
     code = pa.array(np.arange(twins, dtype=np.int32))
     told = []
-    for k in range(1, count + 1):
-        values = clean[k - 1] + NOISE * rng.standard_normal((twins, len(NOISE)))
+    for k, told_now in enumerate(values(twins, count), 1):
         columns = {"twin": pa.DictionaryArray.from_arrays(code, names)}
         columns["instant"] = pa.array(np.full(twins, BEGIN + k * EVERY))
-        columns |= {name: pa.array(values[:, n].copy()) for n, name in enumerate(UNITS)}
+        columns |= {name: pa.array(told_now[:, n].copy()) for n, name in enumerate(UNITS)}
         record = pa.record_batch(columns)
         sink = io.BytesIO()
         with pa.ipc.new_stream(sink, record.schema) as stream:
             stream.write_batch(record)
         told.append(sink.getvalue())
+    return told
+
+
+def lines(twins: int, count: int) -> list[bytes]:
+    """NDJSON, an object a twin with all its signals, one instant each."""
+    told = []
+    for k, told_now in enumerate(values(twins, count), 1):
+        time_ = format_instant(BEGIN + k * EVERY)
+        rows = (
+            f'{{"twin":"m{n:06d}","time":"{time_}","values":{{"speed":{row[0]:.3f},"load":{row[1]:.3f},'
+            f'"oil_temperature":{row[2]:.3f},"vibration":{row[3]:.4f}}}}}\n'
+            for n, row in enumerate(told_now.tolist())
+        )
+        told.append("".join(rows).encode())
     return told
 
 
@@ -95,7 +115,23 @@ def frames(twins: int, count: int) -> list[bytes]:
 def path() -> dict[str, float]:
     """Arrow frames of 100,000 twins × 4 signals: decode → journal (fsynced) → quality → align →
     EKF → ledger, with history in Delta and snapshots: all that the process does, in CPU seconds."""
-    plan, told = plant(TWINS), frames(TWINS, FRAMES)
+    rows, share = _path(frames(TWINS, FRAMES))
+    return {
+        "telemetry.arrow_rows": rows,
+        "telemetry.arrow_vs_loop": rows / peers.rate("json_loop"),
+        "telemetry.filter_share": share,
+    }
+
+
+@figure("telemetry.ndjson_rows", unit="1/s", kind="bench")
+def ndjson() -> float:
+    """The same path, from one JSON object a line."""
+    return _path(lines(TWINS, FRAMES // 3))[0]
+
+
+def _path(told: list[bytes]) -> tuple[float, float]:
+    """Rows a CPU second of the whole path, and the filter's share of it."""
+    plan = plant(TWINS)
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
         loop = _loop(plan, Path(folder))
@@ -113,17 +149,12 @@ def path() -> dict[str, float]:
         spent = time.process_time() - began
         filtered = tracked.close()
         book = loop.memory.books["bench"]
-        assert book["stored"] == book["received"] == FRAMES * TWINS * len(UNITS)
+        assert book["stored"] == book["received"] == len(told) * TWINS * len(UNITS)
         instants = loop.memory.fleets["bearing"].estimate.instant
-        assert (instants == BEGIN + (FRAMES - 1) * EVERY).all()
+        assert (instants == BEGIN + (len(told) - 1) * EVERY).all()
         assert Lake(Path(folder) / "lake").known("telemetry") == loop.tick
         loop.journal.close()
-    rows = (FRAMES - WARM) * TWINS * len(UNITS) / spent
-    return {
-        "telemetry.arrow_rows": rows,
-        "telemetry.arrow_vs_loop": rows / peers.rate("json_loop"),
-        "telemetry.filter_share": filtered / spent,
-    }
+    return (len(told) - WARM) * TWINS * len(UNITS) / spent, filtered / spent
 
 
 def _loop(plan: Plan, folder: Path) -> Loop:

@@ -25,7 +25,7 @@ from gemel.records import Batch, Bools, Floats, Instants
 
 KEPT = 4_096  # vocabularies remembered: one of each shard that sends its own frames ...
 KEPT_WORDS = 2_000_000  # ... and words in all of them
-LONG, RECENT = 1_000, 4  # words of a list that is held as it came, and how many such lists
+LONG, RECENT = 1_000, 16  # words of a list that is held as it came, and how many such lists
 FEW = 32  # distinct times that are quicker read one by one
 NEVER = -(2**63)  # the instant of a cell that has none
 _POWERS = 10 ** np.arange(8, -1, -1, dtype=np.int64)

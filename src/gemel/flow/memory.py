@@ -91,6 +91,16 @@ class FleetMemory:
     health: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     rul: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     settled: int = 0  # how often a row was, since the start: p, p_cov and versions are as they were
+    _told: tuple[Estimate, int, bytes] | None = field(default=None, repr=False, compare=False)
+
+    def fingerprint(self) -> bytes:
+        """Of belief and parameters, read once while they stay: whoever writes into an estimate
+        settles the row, or puts another in its place."""
+        own = self.estimate
+        if self._told is None or self._told[0] is not own or self._told[1] != self.settled:
+            told = b"".join(fingerprint(a) for a in (own.instant, own.mean, own.cov, self.p))
+            self._told = (own, self.settled, told)
+        return self._told[2]
 
     def checkpoint(self, instant: int) -> Checkpoint:
         """The belief as it stands, and as it stays: a re-run writes into the one that goes on."""
@@ -172,9 +182,7 @@ def digest(memory: Memory, changes: list[dict[str, Any]]) -> str:
     digest."""
     sha = hashlib.sha256()
     for name in sorted(memory.fleets):
-        fleet, belief = memory.fleets[name], memory.fleets[name].estimate
-        for array in (belief.instant, belief.mean, belief.cov, fleet.p):
-            sha.update(fingerprint(array))
+        sha.update(memory.fleets[name].fingerprint())
     sha.update(json.dumps([memory.books, changes], sort_keys=True).encode())
     return sha.hexdigest()
 

@@ -111,6 +111,7 @@ def _again(
             _put(check.estimate, own.estimate, rows)
             check.bias[rows], check.nis[rows] = own.bias, own.nis
             check.held[rows], check.held_at[rows] = own.grid.held, own.grid.held_at
+    held.estimate = replace(held.estimate)  # another one, for those who know it by its identity
     _put(held.estimate, own.estimate, rows)
     held.bias[rows], held.nis[rows] = own.bias, own.nis
     held.grid.held[rows], held.grid.held_at[rows] = own.grid.held, own.grid.held_at

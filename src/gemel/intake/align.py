@@ -130,9 +130,11 @@ def feed(grid: Grid, memory: GridMemory, samples: Samples) -> tuple[NDArray[np.i
     if len(samples.slot) >= LONG and (samples.instant == samples.instant[0]).all():
         end = -(-int(samples.instant[0]) // grid.every) * grid.every
         targets = _targets(grid, samples.slot)
-        if targets is not None and end > memory.closed and end not in memory.open:
-            _fill(targets, *opened(grid, memory, end), samples, grid)
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if targets is not None and end > memory.closed:
+            values, instants = opened(grid, memory, end)
+            if not instants.T.reshape(-1)[targets.place].any():
+                _fill(targets, values, instants, samples, grid)
+                return np.zeros(0, np.int64), np.zeros(0, np.int64)
     cells = _placed(grid, samples)
     late = cells.end <= memory.closed
     if late.any():
