@@ -30,7 +30,7 @@ from gemel.errors import (
     Unavailable,
 )
 from gemel.flow.host import Host
-from gemel.server import history, ingest, kernels, live, metrics, overview, routes
+from gemel.server import history, ingest, kernels, live, metrics, overview, routes, series
 from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
 from gemel.server.board import Board
