@@ -212,6 +212,8 @@ def plant(
     if running is not None:
         begin = parse_instant(running["now"])
         how |= {"at": begin, "wall": WallClock().now()}
+        if begin > simulator.START + simulator.FAR:
+            how["start"] = begin
     elif start:
         how |= {"at": begin, "start": begin}
     how["speed"] = float((running or {}).get("speed") or speed)

@@ -42,6 +42,7 @@ SAVE = 2.0  # s of the wall between two saves
 SAVE_SHARE = 0.1  # of the time that saving may take, in a large hall
 TRUTH = 3600 * SECOND  # plant time between two truth rows
 SCORED = 400  # bearings whose time left is looked for
+FAR = 90 * 86_400 * SECOND  # after START a new hall had better begin later than there
 REMEMBER = 200  # invocations whose answer is remembered, so that a repeat is not obeyed twice
 
 
