@@ -282,7 +282,7 @@ def replay_check(
     plan = plan_of(plant or folder.resolve().parent)
     loop, stores = load("gemel.flow.loop"), load("gemel.store.ledger")
     with load("gemel.store.lease").Lease(folder), stderr().status("replaying the journal"):
-        journal = load("gemel.store.journalfile").SqliteJournal(folder / "journal.db")
+        journal = load("gemel.flow.journals").open_journal(plan, folder)
         ledger = stores.Ledger(f"sqlite:///{folder / 'ledger.db'}", readonly=True)
         try:
             told = loop.verify(plan, journal, ledger)

@@ -385,6 +385,8 @@ def of_api(client: Any) -> State:
     status = client.get("status")
     if not status["running"]:
         status["note"] = (status["failure"] or {}).get("message", "its loop has stopped")
+    elif away := status["journal"]["away"]:
+        status["note"] = f"its journal is away ({away}): nothing is acknowledged until it is back"
     twins = client.get("overview", limit=ROWS)
     return State(
         status["plant"],

@@ -33,6 +33,7 @@ from gemel.errors import (
 )
 from gemel.flow import redrive
 from gemel.flow.fleet import Plan
+from gemel.flow.journals import open_journal
 from gemel.flow.loop import Loop
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
@@ -45,7 +46,6 @@ from gemel.flow.view import View, look
 from gemel.flow.why import why
 from gemel.intake.quality import CODES, admit
 from gemel.records import REASONS, Entry
-from gemel.store.journalfile import SqliteJournal
 from gemel.store.lake import Lake
 from gemel.store.lease import Lease
 from gemel.store.ledger import Ledger
@@ -54,6 +54,7 @@ from gemel.store.snapshots import Snapshots
 LOOK_EVERY = 0.2  # s of wall time between two pictures, unless something happened
 LOOK_SHARE = 0.05  # of the time that pictures may take, of a large plant that is watched
 TOLD = 100  # refused samples and dead letters that one answer names
+PATIENCE = 10.0  # s a request waits for a journal that is away
 ANSWER = 30.0  # s a person's request waits for the tick that takes it in
 Made = TypeVar("Made")
 
@@ -69,7 +70,7 @@ class Host:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lease = Lease(data)
         self.token = secret(data / "token")
-        self.journal = SqliteJournal(data / "journal.db")
+        self.journal = open_journal(plan, data)
         self.ledger = Ledger(f"sqlite:///{data / 'ledger.db'}")
         self.lake = Lake(data / "lake")
         last = self.ledger.last()
@@ -121,6 +122,7 @@ class Host:
         """Finish the tick in hand, write what is derived, let go of everything."""
         self.runs.stop()  # while the loop still turns: a run may wait for a tick
         self._stop.set()
+        self.journal.let_go()
         for thread in self._threads:
             thread.join()
         if self.broker is not None:
@@ -166,7 +168,8 @@ class Host:
         try:
             work(*args)
         except GemelError as error:
-            self._fail(error)
+            if not (error.code == "journal.closed" and self._stop.is_set()):
+                self._fail(error)
         except Exception as error:  # whatever it was, it must be seen
             self._fail(
                 Bug(
@@ -200,11 +203,20 @@ class Host:
         for source in (*made.events, *made.telemetry):
             self._read(source)
         if not self._stop.is_set():
-            last = self.journal.read(self.journal.last() - 1, 1)
-            if last and last[0].kind != "beat":
+            if self._last_told() != "beat":
                 end = clock.now() + self.plan.rules.lateness + SECOND
                 self.journal.append([Entry("beat", "clock", end)])
             self._drained.set()
+
+    def _last_told(self) -> str:
+        """The kind of the last entry that is not the journal's own; "beat" where there is none."""
+        sequence = self.journal.last()
+        while sequence >= self.journal.first():
+            found = self.journal.read(sequence - 1, 1)
+            if found and found[0].source != "journal":
+                return found[0].kind
+            sequence -= 1
+        return "beat"
 
     def _on_commit(self, memory: Memory, tick: int, outcome: Outcome) -> None:
         """Called by the loop's thread after each commit."""
@@ -251,7 +263,7 @@ class Host:
     def submit(self, kind: str, body: dict[str, Any], source: str = "person") -> int:
         """Journal one entry and wait for the tick that takes it in; its sequence."""
         entry = Entry(kind, source, self.clock.now(), body=body)
-        sequence = self.journal.append([entry])[0]
+        sequence = self.journal.append([entry], PATIENCE)[0]
         self._await(sequence)
         return sequence
 
@@ -324,7 +336,7 @@ class Host:
                 for k in refused[:TOLD].tolist()
             ]
         if entries:
-            self.journal.append(entries)
+            self.journal.append(entries, PATIENCE)
         return {
             "received": decoded.received,
             "accepted": len(decoded.batch) - len(refused),
@@ -334,7 +346,7 @@ class Host:
 
     def refuse(self, payload: bytes, error: GemelError, *, source: str = "http") -> None:
         """Keep a message that could not be taken in as a dead letter."""
-        self.journal.append([dead_letter(source, self.clock.now(), payload, error)])
+        self.journal.append([dead_letter(source, self.clock.now(), payload, error)], PATIENCE)
 
     def event(self, name: str, body: dict[str, Any], *, source: str = "http") -> int:
         """Take in one event of another stream. Names of our own events are refused."""

@@ -22,6 +22,7 @@ from gemel.connect.base import Sink
 from gemel.errors import Conflict, GemelError, Unavailable
 from gemel.flow.derived import Derived
 from gemel.flow.fleet import ENGINE, PLAN, Plan
+from gemel.flow.journals import refuse_other
 from gemel.flow.memory import Memory, begin, pack, unpack
 from gemel.flow.outcome import Outcome
 from gemel.flow.tick import tick
@@ -62,6 +63,7 @@ class Loop:
         self._lake, self._snapshots, self._derived = lake, snapshots, Derived(lake, reach)
         self.still = threading.Lock()  # held while the memory moves: who wants to look takes it
         self.epoch, self.took = ledger.claim(), Timing()
+        journal.claim()
         self._kept_at = time.monotonic()
         self._snapshot_at = self._kept_at + KEEP_EVERY
         self._kept_tick = -1
@@ -192,6 +194,7 @@ class Loop:
         last = self.ledger.last()
         if last is None:
             return begin(self.plan), 0
+        refuse_other(self.journal, last)
         self._refuse_changed_kernel(last.versions)
         found = self._snapshots.latest(not_after=last.tick)
         number, memory = 0, begin(self.plan)

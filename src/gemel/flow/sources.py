@@ -156,19 +156,7 @@ def _properties(plan: Plan) -> dict[str, str]:
 
 def _kafka(spec: SourceSpec, folder: Path, made: Connectors) -> None:
     options, where = _known(spec, KAFKA_OPTIONS)
-    decoder = decoder_of(options, where)
-    if "brokers" not in options:
-        raise Invalid(
-            "source.no_address",
-            "it does not name its brokers",
-            where=where,
-            mend='write brokers = "127.0.0.1:9092"',
-        )
-    cluster = Cluster(
-        str(options.get("brokers")),
-        read_login(options, folder, where),
-        str(options.get("mechanism", MECHANISM)),
-    )
+    decoder, cluster = decoder_of(options, where), cluster_of(options, folder, where)
     topics = options.get("topics") or [options.get("topic", "telemetry")]
     framed = options.get("format") == "arrow"  # a frame names its twins itself
     commands = options.get("commands", "")
@@ -188,6 +176,22 @@ def _kafka(spec: SourceSpec, folder: Path, made: Connectors) -> None:
     )
     if commands:
         _take_commands(made, KafkaSink(cluster, str(commands)), where)
+
+
+def cluster_of(options: dict[str, Any], folder: Path, where: str) -> Cluster:
+    """A Kafka cluster, as a source or the journal names it."""
+    if "brokers" not in options:
+        raise Invalid(
+            "source.no_address",
+            "it does not name its brokers",
+            where=where,
+            mend='write brokers = "127.0.0.1:9092"',
+        )
+    return Cluster(
+        str(options.get("brokers")),
+        read_login(options, folder, where),
+        str(options.get("mechanism", MECHANISM)),
+    )
 
 
 def _take_commands(made: Connectors, sink: Sink, where: str) -> None:

@@ -169,6 +169,7 @@ class PlantFile:
     value: dict[str, Any]
     clock_skew: float = float("inf")
     history: Keeping = field(default_factory=Keeping)
+    journal: dict[str, Any] = field(default_factory=dict)  # kind, and how it is reached
 
 
 def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
@@ -179,7 +180,9 @@ def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
         raise Invalid(
             "plant.syntax", f"it is not TOML: {error}", where=where, mend="mend that line"
         ) from None
-    _refuse_unknown(raw, {"include", "plant", "value", "history", *_TABLES, *_LISTS}, where)
+    _refuse_unknown(
+        raw, {"include", "plant", "value", "history", "journal", *_TABLES, *_LISTS}, where
+    )
     return raw
 
 
@@ -245,6 +248,7 @@ def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
         value=dict(raw.get("value", {})),
         clock_skew=parse_duration(plant.get("clock_skew", float("inf"))),
         history=_keeping(raw.get("history", {}), f"{where} [history]"),
+        journal=dict(raw.get("journal", {})),
     )
 
 

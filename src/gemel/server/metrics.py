@@ -144,6 +144,12 @@ def _work(host: Host, view: View) -> list[Family]:
             "Journal entries that no tick has taken in yet.",
             max(behind, 0),
         ),
+        _one(
+            "gemel_journal_away",
+            "gauge",
+            "1 while what keeps the journal cannot be reached, and nothing is acknowledged.",
+            int(bool(host.journal.away)),
+        ),
         _one("gemel_ticks_total", "counter", "Ticks committed, of all time.", view.tick),
         Family(
             "gemel_tick_seconds",

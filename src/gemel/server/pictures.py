@@ -29,6 +29,13 @@ def status(host: Host, view: View) -> Record:
         **_clock(host, view),
         "epoch": view.epoch,
         "journal_behind": host.journal.last() - int(view.status["journal_sequence"]),
+        "journal": {
+            "where": host.journal.where,
+            "first": host.journal.first(),
+            "last": host.journal.last(),
+            "away": host.journal.away,
+            "fenced": host.journal.fenced,
+        },
         "lake_tick": host.lake.known("estimates"),
         "upkeep": upkeep.failure.as_record() if upkeep and upkeep.failure else None,
         "counts": overview(view).counts(Asked()),

@@ -30,6 +30,7 @@ from gemel.store.coded import coded
 
 CALLERS = 64  # who may hold unwritten entries at once; the others wait: back-pressure
 TAIL = 1_000_000  # samples (or entries) just written that are kept in memory for who reads on
+SOON = 1.0  # s that who can come again waits for what is known to be away
 SMALL = 64  # samples; below it JSON is faster than an Arrow stream (measured: 40 µs against 240)
 
 Row = tuple[str, str, str, int, bytes | memoryview | None, str]
@@ -125,6 +126,8 @@ class Journal(ABC):
         if not entries:
             return []
         own = Pending([self._row(entry) for entry in entries], entries)
+        if within is not None and self.away:
+            within = min(within, SOON)
         until = None if within is None else time.monotonic() + within
         if not self._callers.acquire(timeout=-1 if within is None else within):
             raise self._late("nothing of this was kept")
