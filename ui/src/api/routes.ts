@@ -1,109 +1,28 @@
-// What each route answers, by the names the views use.
+// What each route answers and each section tells, read off the server's OpenAPI document.
 
-export type Status = "failed" | "warning" | "out_of_step" | "silent" | "ok";
+import type { components, paths } from "./schema";
 
-export interface Rul {
-  mode: string;
-  quantiles: Record<string, number | null>;
-  reached: number;
-  horizon: number;
-  scenario: string;
-}
+/** The records by name: `Schemas["Twin"]`. */
+export type Schemas = components["schemas"];
 
-export interface Row {
-  id: string;
-  interface: string;
-  status: Status;
-  worst: { binding: string; mode: string; index: number; std: number } | null;
-  rul: Rul | null;
-  in_step: boolean | null;
-  stale: boolean;
-  age: number | null;
-  findings: number;
-  quality: number | null;
-  values: Record<string, { value: number; unit: string; quality: string }>;
-}
+type Json<Operation> = Operation extends { responses: infer Answers }
+  ? { [S in keyof Answers]: S extends 200 | 202 ? Body<Answers[S]> : never }[keyof Answers]
+  : never;
+type Body<Answer> = Answer extends { content: { "application/json": infer Record } } ? Record : never;
+type Short<Path> = Path extends `/api/v1${infer Rest}` ? Rest : never;
 
-export interface Overview {
-  at: string;
-  tick: number;
-  total: number;
-  counts: Record<Status | "all", number>;
-  items: Row[];
-}
+/** Path under /api/v1 → the answer of its GET. */
+export type Routes = {
+  [P in keyof paths as paths[P] extends { get: object } ? Short<P> : never]: Json<paths[P]["get"]>;
+};
+/** Path under /api/v1 → the answer of its POST. */
+export type Receipts = {
+  [P in keyof paths as paths[P] extends { post: object } ? Short<P> : never]: Json<paths[P]["post"]>;
+};
+/** Section of the live stream → what it tells. */
+export type Sections = Omit<Schemas["Live"], "problem">;
 
-export interface Tiles {
-  at: string;
-  tick: number;
-  ids_hash: string;
-  n: number;
-  status: string;
-  worst: string;
-}
-
-export interface Saving {
-  mean: number;
-  low: number;
-  high: number;
-  proposals: number;
-  without_a_price: number;
-}
-
-export interface Value {
-  currency: string;
-  saved: Saving;
-  at_stake: Saving;
-  by_proposal: { proposal: string; twin: string; mean: number; low: number; high: number }[];
-  at: string;
-  tick: number;
-}
-
-export interface PlantStatus {
-  at: string;
-  now: string;
-  tick: number;
-  running: boolean;
-  failure: { code: string; message: string; mend: string } | null;
-  counts?: Overview["counts"];
-  value?: Value;
-  open_findings: number;
-  open_proposals: number;
-  speed: number;
-  plant?: string;
-}
-
-export interface Plant {
-  plant: string;
-  currency: string;
-  interfaces: { interface: string; twins: number }[];
-  bindings: object[];
-}
-
-export interface Invocation {
-  id: string;
-  proposal: string;
-  done_at: string | null;
-  status: string;
-}
-
-export interface Routes {
-  "/invocations": { items: Invocation[] };
-  "/overview": Overview;
-  "/overview/tiles": Tiles;
-  "/status": PlantStatus;
-  "/value": Value;
-  "/plant": Plant;
-}
-
-export interface Receipts {
-  "/proposals/{id}/verdict": unknown;
-}
-
-export interface Sections {
-  status: PlantStatus;
-  overview: Overview;
-  twin: unknown;
-  inbox: unknown;
-  sources: unknown;
-  latest: unknown;
-}
+export type Row = Schemas["OverviewRow"];
+export type Rul = Schemas["Rul"];
+export type Status = Row["status"];
+export type Overview = Schemas["Overview"];

@@ -52,7 +52,8 @@ export function useGet<P extends keyof Routes>(path: P, where: Where = {}, how: 
       } catch (error) {
         if (controller.signal.aborted) return;
         const problem = asProblem(error);
-        setHeld((last) => (last.data === undefined ? { address, problem } : { ...last, address, problem }));
+        // The answer to another question is no answer to this one.
+        setHeld((last) => (last.address === address || problem.gone ? { ...last, problem } : { address, problem }));
       }
       if (every && !controller.signal.aborted) timer = setTimeout(ask, every);
     };

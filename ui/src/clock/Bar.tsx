@@ -135,11 +135,9 @@ function Instant({ clock }: { clock: Clock }) {
       <Button kind="quiet" aria-label="A quarter window on" title="A quarter window on" disabled={clock.mode === "live"} onClick={() => step(1)}>
         ›
       </Button>
-      {clock.mode === "live" && clock.pace > 1 && (
-        <span className={css["pace"]} title="The plant's clock runs faster than yours">
-          ×{clock.pace}
-        </span>
-      )}
+      <span className={css["pace"]} title="How fast the plant's clock runs beside yours">
+        {clock.mode === "live" && clock.pace > 1 && `×${clock.pace}`}
+      </span>
     </form>
   );
 }

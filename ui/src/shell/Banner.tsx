@@ -3,13 +3,13 @@
 import { useEffect, useState } from "react";
 
 import { live } from "@/api/live";
-import type { PlantStatus } from "@/api/routes";
+import type { Sections } from "@/api/routes";
 import { useLine } from "@/api/use";
 import { Button, durationText, instantOf, instantText } from "@/design";
 
 import css from "./Banner.module.css";
 
-export function Banner({ status }: { status: PlantStatus | undefined }) {
+export function Banner({ status }: { status: Sections["status"] | undefined }) {
   const line = useLine();
   if (line.state === "old") return <Old since={line.since} at={instantOf(status?.at)} />;
   if (status?.failure)

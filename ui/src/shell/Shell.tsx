@@ -42,12 +42,12 @@ export function Shell() {
         <Link to="/" className={css["brand"]} aria-label="Gemel: to the fleet">
           <Ring />
           <b>Gemel</b>
-          <span className={css["plant"]}>{plant}</span>
         </Link>
         <nav className={css["nav"]} aria-label="Views">
           {VIEWS.map((one) => one.nav && <NavLink key={one.route} view={one} path={path} waits={waiting(one, status?.open_proposals)} />)}
         </nav>
         <div className={css["tools"]}>
+          <span className={css["plant"]}>{plant}</span>
           <Button kind="quiet" aria-label={theme === "dark" ? "Light theme" : "Dark theme"} title={theme === "dark" ? "Light theme" : "Dark theme"} onClick={switchTheme}>
             <Icon of={theme === "dark" ? "sun" : "moon"} />
           </Button>

@@ -1,19 +1,19 @@
 // What the confirmed commands saved, and what waits to be decided.
 
-import type { Saving } from "@/api/routes";
-import { useGet } from "@/api/use";
+import type { Schemas } from "@/api/routes";
+import { useGet, useLive } from "@/api/use";
 import { instantOf, moneyText, Spark } from "@/design";
 import { Link } from "@/router";
 
 import css from "./Fleet.module.css";
 
 export function ValueLine() {
-  const { data: value } = useGet("/value", {}, { every: 5_000 });
+  const value = useLive("status").data?.value;
   const { data: commands } = useGet("/invocations", { query: { status: "confirmed", limit: 200 } }, { when: (value?.saved.proposals ?? 0) > 0, every: 5_000 });
   const done = new Map((commands?.items ?? []).map((one) => [one.proposal, instantOf(one.done_at)]));
-  const caught = (value?.by_proposal ?? []).toSorted((a, b) => (done.get(a.proposal) ?? 0) - (done.get(b.proposal) ?? 0));
+  const caught = [...(value?.by_proposal ?? [])].sort((a, b) => (done.get(a.proposal) ?? 0) - (done.get(b.proposal) ?? 0));
   let sum = 0;
-  const line = [0, ...caught.map((one) => (sum += one.mean))];
+  const line = [0, ...caught.map((one) => (sum += one.mean ?? 0))];
   return (
     <div className={css["value"]} title="The mean loss without the command less the loss with it, less its cost; ± is half the 90 % interval">
       <Figure word="Saved by commands" of={value?.saved} currency={value?.currency ?? ""} noun="confirmed" />
@@ -25,7 +25,7 @@ export function ValueLine() {
   );
 }
 
-function Figure(props: { word: string; of: Saving | undefined; currency: string; noun: string }) {
+function Figure(props: { word: string; of: Schemas["ValueSum"] | undefined; currency: string; noun: string }) {
   const { of } = props;
   const half = of ? (of.high - of.low) / 2 : 0;
   return (

@@ -67,13 +67,15 @@ export default function Fleet() {
             <span className={css["at"]}>
               {data ? `${countText(data.total)} twins at ${instantText(instantOf(data.at))} UTC` : ""}
             </span>
-            <Select
+            <div className={css["interface"]}>
+              <Select
               label="Interface"
               bare
               value={chosen}
               options={{ "": "Every interface", ...Object.fromEntries((plant?.interfaces ?? []).map((one) => [one.interface, one.interface])) }}
               onChange={setChosen}
             />
+            </div>
             <Choice label="Show as" of={{ table: "Table", tiles: "Tiles" }} value={show} onChange={setShow} />
           </>
         }
