@@ -172,7 +172,7 @@ class Watched:
         return [told for told in self._told if not any(text in told for text in self._allowed)]
 
     def jumps(self, most: float = 0.01) -> list[str]:
-        """What moved by itself since the page was opened, where that was more than `most` in all."""
+        """What moved by itself since the page was opened, if it was more than `most` in all."""
         moved: list[str] = self.page.evaluate("() => window.gemelShifts")
         return moved if float(self.page.evaluate("() => window.gemelShift")) > most else []
 
@@ -207,7 +207,7 @@ new PerformanceObserver((list) => {
   for (const one of list.getEntries())
     if (!one.hadRecentInput) {
       window.gemelShift += one.value;
-      for (const { node } of one.sources) window.gemelShifts.push(node?.className || node?.nodeName);
+      for (const { node } of one.sources) window.gemelShifts.push(node?.className ?? "");
     }
 }).observe({ type: "layout-shift", buffered: true });
 """

@@ -9,7 +9,7 @@ import { Empty, Problem, Shape, STATUS_WORDS } from "@/design";
 import { ink, useTheme } from "@/design/theme";
 import { go } from "@/router";
 
-import { rowText } from "./columns";
+import { nothing, rowText } from "./columns";
 import css from "./Fleet.module.css";
 import { bytesOf, CODES, type Grid, gridOf, NO_HEALTH, tileAt, WORDED } from "./tiles";
 
@@ -166,7 +166,7 @@ function draw(canvas: HTMLCanvasElement, tiles: Bytes, grid: Grid, room: { width
         pen.fillText(row.id, x + 8, y + 20, side - 16);
         pen.fillStyle = muted;
         pen.font = `12px ${font}`;
-        pen.fillText(row.worst ? `${row.worst.index.toFixed(2)} ${row.worst.mode}` : "no kernel", x + 8, y + 38, side - 16);
+        pen.fillText(row.worst ? `${row.worst.index.toFixed(2)} ${row.worst.mode}` : nothing(row), x + 8, y + 38, side - 16);
       }
       if (code !== fine) {
         sign(pen, CODES[code]!, inks[code]!, paper, x + 6, y + 44, 18);

@@ -157,7 +157,7 @@ const PHONE: Column<Row>[] = [
 
 function Health({ row }: { row: Row }) {
   const { worst } = row;
-  if (!worst) return <span className="muted">no kernel</span>;
+  if (!worst) return <span className="muted">{nothing(row)}</span>;
   const tone = worst.index <= 0 ? "failed" : row.status === "warning" ? "warning" : undefined;
   return (
     <span className={css["health"]} title={`${worst.mode}: ${numberText(worst.index, worst.std)} ± ${numberText(worst.std)}, by ${worst.binding}`}>
@@ -166,6 +166,11 @@ function Health({ row }: { row: Row }) {
       <span className="muted cut">{worst.mode}</span>
     </span>
   );
+}
+
+/** Why a twin has no health. */
+export function nothing(row: Row): string {
+  return row.age === null ? "no data yet" : "no kernel";
 }
 
 function Remaining({ rul }: { rul: Rul | null }) {
@@ -201,6 +206,6 @@ function InStep({ row }: { row: Row }) {
 /** What a screen reader, or a tile's tip, says of a row. */
 export function rowText(row: Row): string {
   const values = Object.entries(row.values).map(([name, v]) => `${name.replaceAll("_", " ")} ${numberText(v.value)} ${unitText(v.unit)}`);
-  const worst = row.worst ? `${row.worst.mode} ${row.worst.index.toFixed(2)}` : "no kernel";
+  const worst = row.worst ? `${row.worst.mode} ${row.worst.index.toFixed(2)}` : nothing(row);
   return [worst, ...values].join(" · ");
 }
