@@ -6,6 +6,7 @@ Never   changes who speaks but through the host's own door, which keeps who aske
 
 from dataclasses import asdict
 from functools import lru_cache
+from inspect import cleandoc
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
@@ -101,7 +102,7 @@ def _kernel(fleet: Fleet) -> Record:
         "rows": len(fleet.twins),
         "name": kernel.__name__,
         "version": kernel.version,
-        "about": (kernel.__doc__ or "").strip(),
+        "about": _about(kernel.__doc__ or ""),
         "states": {
             n: {
                 "unit": s.unit,
@@ -131,6 +132,12 @@ def _kernel(fleet: Fleet) -> Record:
             for n, s in layout.outputs.items()
         },
     }
+
+
+def _about(docstring: str) -> str:
+    """A docstring as people read it: without its margin, and without its tests."""
+    parts = cleandoc(docstring).split("\n\n")
+    return "\n\n".join(part for part in parts if not part.lstrip().startswith(">>>"))
 
 
 def _spread(values: Any, stds: Any) -> Record:
