@@ -18,14 +18,14 @@ SOURCE = Path(__file__).parent.parent / "src"
 # not there yet: dtdl and testing.
 RANKS = {
     "errors": 0, "units": 0, "clock": 0, "hooks": 0, "labels": 0, "fingerprint": 0,
-    "records": 1, "dtdl": 1,
+    "records": 1, "dtdl": 1, "notebook": 1,
     "graph": 2, "kernels": 2, "intake": 2,
     "insight": 3,
     "control": 4,
     "store": 5, "connect": 5, "engines": 5,
     "flow": 6,
     "dataset": 7, "fleet": 7, "server": 7, "plant": 7, "testing": 7,
-    "checks": 8, "console": 8, "demo": 8, "display": 8, "letters": 8,
+    "checks": 8, "console": 8, "demo": 8, "display": 8, "figure": 8, "letters": 8,
     "starter": 8,
     "cli": 9, "__main__": 9,
 }  # fmt: skip
@@ -36,7 +36,7 @@ ONLY = {"dtdl": {"errors"}}  # may import nothing of ours but these
 # Pure packages: no I/O, no clock, no threads. What they need is handed to them.
 PURE = {
     "control", "dtdl", "errors", "fingerprint", "graph", "insight", "intake", "kernels", "labels",
-    "records", "units",
+    "notebook", "records", "units",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "aiohttp", "amqtt", "asyncio", "concurrent", "deltalake", "duckdb", "fastapi", "glob", "http",
@@ -51,7 +51,7 @@ WALL_CLOCK = re.compile(r"^(time\.time(_ns)?|(datetime\.)?(datetime|date)\.(now|
 # An optional heavy dependency: the one file that may load it, in a function, by name, with an error
 # that says which extra to install.
 OPTIONAL = {
-    "confluent_kafka": "connect/kafka.py", "matplotlib": "dataset.py", "pandas": "dataset.py",
+    "confluent_kafka": "connect/kafka.py", "matplotlib": "figure.py", "pandas": "store/history.py",
     "psycopg": "store/ledger.py",
 }  # fmt: skip
 
@@ -465,13 +465,13 @@ PLANTED: list[tuple[Callable[[Path], list[str]], dict[str, str], str]] = [
     ),
     (
         imports_are_absolute_and_at_the_top,
-        {"dataset.py": "import pandas"},
-        "'pandas' is an extra and may be missing: load it in a function of dataset.py",
+        {"store/history.py": "import pandas"},
+        "'pandas' is an extra and may be missing: load it in a function of store/history.py",
     ),
     (
         imports_are_absolute_and_at_the_top,
         {"flow/a.py": "def f():\n    import pandas as pd"},
-        "'pandas' is loaded in one place only, gemel/dataset.py",
+        "'pandas' is loaded in one place only, gemel/store/history.py",
     ),
     (
         no_cycle,
@@ -511,7 +511,7 @@ CLEAN = {
     "__init__.py!": '"""The public face."""\n\nfrom gemel.dataset import read\n',
     "clock.py": "import time\n\nNOW = time.time_ns()",
     "server/a.py": "from gemel.dataset import read",
-    "dataset.py": "def read():\n    import pandas\n    return pandas",
+    "store/history.py": "def read():\n    import pandas\n    return pandas",
     "flow/a.py": "import time\n\nfrom gemel.store import b\n\ntime.sleep(0)",
     "store/b.py": "class A(BaseModel):\n    model_config = linear_model(response_model=1)",
     "kernels/a.py": SHORT + "\nimport_of = Invalid('unit.unknown', 'x')",

@@ -24,6 +24,7 @@ from gemel.kernels.tables import interp2
 
 if TYPE_CHECKING:
     from gemel.dataset import Dataset, open
+    from gemel.figure import plot
     from gemel.fleet import Fleet
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ __all__ = [
     "interp2",
     "open",
     "parameter",
+    "plot",
     "sensor",
     "signal",
     "state",
@@ -53,6 +55,8 @@ def __getattr__(name: str) -> Any:
     """`open` brings the stores' libraries along and `Fleet` LLVM: loaded when first asked for."""
     if name in ("Dataset", "open"):
         return getattr(importlib.import_module("gemel.dataset"), name)
+    if name == "plot":
+        return importlib.import_module("gemel.figure").plot
     if name == "Fleet":
         return importlib.import_module("gemel.fleet").Fleet
     raise AttributeError(f"module 'gemel' has no attribute '{name}'")

@@ -10,97 +10,38 @@ Never   writes, and never needs the lease: a plant may be read while it runs.
     mqtt://host:port/topic?seconds=10       listens that long
 """
 
-import html
-import importlib
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 from deltalake import DeltaTable
 from sqlalchemy.exc import SQLAlchemyError
 
-from gemel.clock import SECOND, Instant, format_instant, nanoseconds, parse_duration
+from gemel import notebook
+from gemel.clock import SECOND, Instant, nanoseconds, parse_duration
 from gemel.connect.files import read_table
 from gemel.connect.mqtt import listen
 from gemel.connect.tables import read_rows
 from gemel.errors import Invalid, NotFound, Unavailable
 from gemel.records import Batch
+from gemel.store.declared import Declared
+from gemel.store.history import ENDS, History
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger, engine
+from gemel.store.pictures import Records, Twin, plant_html, twin_of
 from gemel.store.rollups import aggregate
 from gemel.store.samples import Samples
 from gemel.store.series import asof, line, thin
+from gemel.store.trend import Trend, measured, trend_of
 from gemel.store.wanted import Wanted
 
-_UTC = pa.timestamp("ns", "UTC")
-_INSTANTS = ("instant", "received_at", "known_at", "closed_at")
-
-
-class History:
-    """Rows of history in the form you like; instants are timestamps, ns UTC.
-
-    >>> rows = pa.table({"twin": ["a"], "signal": ["speed"], "instant": [0], "value": [2.0]})
-    >>> History(rows)
-    History: 1 row, 1 twin, 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z
-      columns: twin, signal, instant, value
-      as: .arrow() .polars() .pandas()
-    """
-
-    def __init__(self, rows: pa.Table, notes: Sequence[str] = ()) -> None:
-        self.notes = list(notes)  # what was dropped or erased where this was asked for
-        for name in _INSTANTS:
-            if name in rows.column_names:
-                column = rows.column_names.index(name)
-                rows = rows.set_column(column, name, rows.column(name).cast(_UTC))
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return int(self._rows.num_rows)
-
-    def arrow(self) -> pa.Table:
-        """As a PyArrow table."""
-        return self._rows
-
-    def polars(self) -> pl.DataFrame:
-        """As a Polars frame."""
-        return pl.DataFrame(pl.from_arrow(self._rows))
-
-    def pandas(self) -> Any:
-        """As a pandas frame; pandas is an extra."""
-        try:
-            importlib.import_module("pandas")
-        except ImportError as problem:
-            raise Unavailable(
-                "extra.missing",
-                "pandas is not installed",
-                mend="pip install 'gemel[pandas]', or use .polars() or .arrow()",
-            ) from problem
-        return self._rows.to_pandas()
-
-    def __repr__(self) -> str:
-        notes = "".join(f"\n  note: {note}" for note in self.notes)
-        return (
-            f"{self._summary()}\n  columns: {', '.join(self._rows.column_names)}"
-            f"\n  as: .arrow() .polars() .pandas(){notes}"
-        )
-
-    def _summary(self) -> str:
-        rows = f"History: {len(self):,} row{'' if len(self) == 1 else 's'}"
-        if len(self) and "twin" in self._rows.column_names:
-            twins = len(self._rows.column("twin").unique())
-            rows += f", {twins:,} twin{'' if twins == 1 else 's'}"
-        if len(self) and "instant" in self._rows.column_names:
-            ends = pc.min_max(self._rows.column("instant").cast(pa.int64())).as_py()
-            rows += f", {format_instant(ends['min'])} to {format_instant(ends['max'])}"
-        return rows
-
-    def _repr_html_(self) -> str:
-        head = pl.DataFrame(pl.from_arrow(self._rows.slice(0, 20)))
-        return f"<p>{html.escape(self._summary())}</p>{head._repr_html_()}"
+DAY = 86_400 * SECOND
+_OF_A_PLANT = " .twin(id) .estimates() .findings() .proposals() .invocations() .events()"
 
 
 class _Store(Protocol):
@@ -281,10 +222,74 @@ class Dataset:
         twin: str | None = None,
         as_known_at: Instant | None = None,
         limit: int = 500,
-    ) -> list[dict[str, Any]]:
-        """Findings of a plant as the ledger has them, newest first."""
+    ) -> Records:
+        """Findings of a plant as the ledger has them, newest first: a list of records."""
         plant = self._plant("findings")
-        return plant.ledger().findings(status, twin, plant.tick(as_known_at), limit)
+        found = plant.ledger().findings(status, twin, plant.tick(as_known_at), limit)
+        return Records("findings", found)
+
+    def proposals(
+        self,
+        status: str | None = None,
+        twin: str | None = None,
+        as_known_at: Instant | None = None,
+        limit: int = 500,
+    ) -> Records:
+        """Proposals of a plant, newest first."""
+        plant = self._plant("proposals")
+        found = plant.ledger().proposals(status, twin, plant.tick(as_known_at), limit)
+        return Records("proposals", found)
+
+    def invocations(
+        self,
+        status: str | None = None,
+        twin: str | None = None,
+        as_known_at: Instant | None = None,
+        limit: int = 500,
+    ) -> Records:
+        """Approved commands of a plant and what became of them, newest first."""
+        plant = self._plant("invocations")
+        found = plant.ledger().invocations(status, twin, plant.tick(as_known_at), limit)
+        return Records("invocations", found)
+
+    def twin(self, twin: str, as_known_at: Instant | None = None) -> Twin:
+        """One twin of a plant as history has it: newest samples, beliefs, health, what is open.
+
+        Raises NotFound `twin.unknown`.
+        """
+        plant = self._plant("twins")
+        return twin_of(plant.lake, plant.ledger(), plant.declared, twin, plant.tick(as_known_at))
+
+    def trend(
+        self,
+        twin: str,
+        signal: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        level: float = 0.9,
+        as_known_at: Instant | None = None,
+    ) -> Trend:
+        """One signal of one twin: measured with its quality, expected with its band, what happened.
+
+        Default: the day up to its newest sample. level: of the band. `gemel.plot` draws it.
+        Raises NotFound `twin.unknown`.
+        """
+        wanted = self._wanted(twin, signal, start, end, as_known_at)
+        newest = self._store.latest(wanted)
+        if not len(newest):
+            raise NotFound(
+                "twin.unknown",
+                f"there is no sample of '{signal[:64]}' of a twin '{twin[:64]}'",
+                mend="dataset.signals(twin) lists what there is",
+            )
+        last = pc.max(newest["instant"].cast(pa.int64())).as_py() + 1
+        until = last if wanted.end is None else wanted.end
+        begin = until - DAY if wanted.start is None else wanted.start
+        wanted = replace(wanted, start=begin, end=until)
+        if isinstance(self._store, _Plant):
+            plant = self._store
+            return trend_of(plant.lake, plant.ledger(), plant.declared, wanted, level)
+        return measured(twin, signal, self._store.history(wanted), begin, until, level)
 
     def events(self, name: str | None = None, as_known_at: Instant | None = None) -> History:
         """Events of a plant (prices, calendars …), by instant; `body` is JSON text."""
@@ -307,11 +312,26 @@ class Dataset:
             f"Dataset {self.target}\n  twins:   {_some(twins)}\n  signals: {_some(signals)}"
             "\n  ask: .history(twins, signals, start, end)"
             " .latest() .downsample() .asof() .rollup() .fleet()"
-            + (" .estimates() .findings() .events()" if isinstance(self._store, _Plant) else "")
+            " .trend(twin, signal)"
+            + (
+                " .twin(id) .estimates() .findings() .proposals() .events()"
+                if isinstance(self._store, _Plant)
+                else ""
+            )
         )
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        if isinstance(self._store, _Plant):
+            plant = self._store
+            return plant_html(self.target, plant.lake, plant.ledger(), plant.declared)
+        (twins, signals), newest = self._store.names(None), self._store.latest(Wanted())
+        rows = [
+            (r["twin"], r["signal"], notebook.number(r["value"]), notebook.when(r["instant"]))
+            for r in newest.slice(0, 2 * ENDS).to_pylist()
+        ]
+        heads = ("twin", "signal", "newest value", "at, UTC")
+        about = f"{len(twins):,} twins, {len(signals):,} signals"
+        return notebook.card(self.target, about, notebook.table(heads, rows, "llr"))
 
 
 class _Plant:
@@ -320,6 +340,10 @@ class _Plant:
     def __init__(self, folder: Path) -> None:
         self.folder, self.lake = folder, Lake(folder / "lake")
         self._ledger: Ledger | None = None
+
+    @cached_property
+    def declared(self) -> Declared:
+        return Declared.read(self.folder)
 
     def ledger(self) -> Ledger:
         if self._ledger is None:

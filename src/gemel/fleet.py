@@ -30,6 +30,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gemel import notebook
 from gemel.clock import Instant
 from gemel.engines.local import Local
 from gemel.errors import Conflict, Invalid
@@ -48,6 +49,7 @@ from gemel.kernels.times import NEVER, instant_of
 from gemel.records import Floats
 from gemel.store.keeping import Keeping
 
+ROWS = 12  # assets that a fleet shows of itself in a notebook
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -113,6 +115,25 @@ class Fleet:
 
     def __repr__(self) -> str:
         return f"<Fleet of {len(self)} {self.kernel.__name__} {self.kernel.version}, {self.method}>"
+
+    def _repr_html_(self) -> str:
+        shown, kernel = self._least_in_step(ROWS), self.kernel
+        states = kernel.layout.states
+        rows: list[list[notebook.Cell]] = []
+        for one in shown:
+            begun = one.instant is not None
+            step = notebook.in_step(one.in_step) if begun else notebook.status("note", "not begun")
+            said = [notebook.number(one.mean[n], one.std[n], s.unit) for n, s in states.items()]
+            rows.append([one.id, step, *said, notebook.when(one.instant)])
+        about = f"{len(self):,} assets · {kernel.__name__} {kernel.version}, {self.method}"
+        table = notebook.table(("asset", "", *states, "at, UTC"), rows, f"ll{'r' * len(states)}")
+        more = f"those least in step, of {len(self):,}" if len(self) > len(shown) else ""
+        return notebook.card("Fleet", about, table if rows else "", more)
+
+    @_alone
+    def _least_in_step(self, count: int) -> list[Belief]:
+        worst = np.argsort(-self._column("score"), kind="stable")[:count].tolist()
+        return [self._belief(self.slots.name(row), row) for row in worst]
 
     # ---- who is here -----------------------------------------------------------------------------
 

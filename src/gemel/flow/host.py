@@ -32,6 +32,7 @@ from gemel.errors import (
     catalogue,
 )
 from gemel.flow import redrive
+from gemel.flow.described import described, members
 from gemel.flow.fleet import Plan
 from gemel.flow.journals import open_journal
 from gemel.flow.loop import Loop
@@ -46,6 +47,7 @@ from gemel.flow.view import View, look
 from gemel.flow.why import why
 from gemel.intake.quality import CODES, admit
 from gemel.records import REASONS, Entry
+from gemel.store import declared
 from gemel.store.lake import Lake
 from gemel.store.lease import Lease
 from gemel.store.ledger import Ledger
@@ -109,6 +111,7 @@ class Host:
             self._on_commit,
         )
         self._lease.note(self.loop.epoch)
+        declared.write(self.data, {**described(self.plan), "twins": members(self.plan)})
         self._thread(self._loop)
         if isinstance(self.clock, ManualClock):
             self._thread(self._replay, made, self.clock)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from gemel.clock import SECOND
 from gemel.flow.seats import Numbers
-from gemel.flow.view import IN_STEP, View
+from gemel.flow.view import View
+from gemel.kernels.belief import IN_STEP
 from gemel.records import Bools, Floats, Instants
 
 STATUSES = ("failed", "warning", "out_of_step", "silent", "ok")

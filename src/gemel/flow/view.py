@@ -19,9 +19,9 @@ from gemel.flow.fleet import Fleet, Plan
 from gemel.flow.memory import FleetMemory, Memory
 from gemel.flow.trust import Trust
 from gemel.intake.quality import Codes
+from gemel.kernels.belief import IN_STEP
 from gemel.records import REASONS, Bools, Floats, Instants
 
-IN_STEP = 3.0  # running NIS per sensor above this: the twin does not track its asset, and says so
 Made = TypeVar("Made")
 
 

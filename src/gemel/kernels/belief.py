@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gemel import notebook
+
+IN_STEP = 3.0  # running NIS per reading above this: the twin does not track its asset
+
 
 @dataclass(frozen=True)
 class Belief:
@@ -25,6 +29,18 @@ class Belief:
     std: dict[str, float]
     nis: float
     score: float
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the twin tracks its asset: it has begun, and its readings are as foreseen."""
+        return self.instant is not None and self.score < IN_STEP
+
+    def _repr_html_(self) -> str:
+        rows = [(name, notebook.number(told, self.std[name])) for name, told in self.mean.items()]
+        about = f"{notebook.when(self.instant)} UTC" if self.instant else "not begun"
+        table = notebook.table(("believed", ""), rows, "lr")
+        step = "" if self.instant is None else notebook.in_step(self.in_step)
+        return notebook.card(self.id, about, table, notebook.line(step))
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from gemel.flow.host import Host
 from gemel.flow.speaking import Speaking
 from gemel.flow.track import Residuals, residuals
 from gemel.flow.versions import changes, fleet_of, latest, row_of, start_of
-from gemel.flow.view import IN_STEP
 from gemel.insight.calibration import LEVELS, Calibration, calibrate, histogram
 from gemel.insight.lifecycle import Change, standing
 from gemel.kernels import gold
+from gemel.kernels.belief import IN_STEP
 from gemel.server.answers import DAY, Answer, read_valid
 from gemel.server.asked import Id, Known, Name, Names, Record, Valid, Who, Why, host_of, tick_of
 from gemel.server.pages import says

@@ -4,16 +4,14 @@ Owns    what each of them takes.
 Never   works out an order or a status: that is `flow/overview.py`'s, once a picture for all.
 """
 
-from dataclasses import asdict
-from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from gemel.flow.described import described
 from gemel.flow.fleet import Plan
 from gemel.flow.overview import Asked, overview
-from gemel.graph.plantfile import Command, Interface, Telemetry
 from gemel.server.answers import Answer
 from gemel.server.asked import Record, host_of, told_by
 from gemel.server.pages import says
@@ -69,63 +67,10 @@ def labels(plan: Plan) -> Record:
         str(s.options["time_zone"]) for s in plant.sources.values() if "time_zone" in s.options
     }
     return {
-        "plant": plant.name,
+        **described(plan),
         "twins": len(plant.twins),
         "currency": CURRENCY,
         "time_zone": "UTC",
         "time_zones": sorted(zones),
         "lateness": plant.lateness,
-        "interfaces": [_interface(plan, one) for one in plant.interfaces.values()],
-        "bindings": [
-            {
-                "binding": name,
-                "kernel": fleet.identity,
-                "interface": fleet.binding.interface,
-                "every": fleet.binding.every,
-                "horizon": fleet.binding.horizon,
-                "rows": len(fleet.twins),
-                "ports": {
-                    port: fleet.binding.ports.get(port, port)
-                    for port in (*fleet.kernel.layout.inputs, *fleet.kernel.layout.outputs)
-                },
-                "states": {n: s.unit for n, s in fleet.kernel.layout.states.items()},
-                "inputs": {n: s.unit for n, s in fleet.kernel.layout.inputs.items()},
-                "sensors": {n: s.unit for n, s in fleet.kernel.layout.outputs.items()},
-            }
-            for name, fleet in plan.fleets.items()
-        ],
-    }
-
-
-def _interface(plan: Plan, interface: Interface) -> Record:
-    twins = sum(twin.interface == interface.name for twin in plan.plant.twins.values())
-    return {
-        "interface": interface.name,
-        "id": interface.id,
-        "twins": twins,
-        "signals": {name: _signal(told) for name, told in interface.telemetry.items()},
-        "properties": {name: dict(told) for name, told in interface.properties.items()},
-        "relationships": dict(interface.relationships),
-        "commands": {name: _command(told) for name, told in interface.commands.items()},
-    }
-
-
-def _signal(told: Telemetry) -> dict[str, Any]:
-    """A declared stream; what is not declared is null."""
-    limits = {k: v if isfinite(v) else None for k, v in asdict(told).items() if k in _LIMITS}
-    return {"unit": told.unit, **limits}
-
-
-_LIMITS = ("low", "high", "rate", "stuck", "every", "gap", "drift")
-
-
-def _command(told: Command) -> dict[str, Any]:
-    return {
-        "unit": told.unit,
-        "low": told.low,
-        "high": told.high,
-        "at": told.at,
-        "input": told.input,
-        "confirmed_by": told.signal,
-        "within": told.within,
     }
