@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.schemas import fits, routes
 
-from gemel.clock import SECOND, PacedClock, format_instant
+from gemel.clock import SECOND, PacedClock, format_instant, parse_instant
 from gemel.errors import Conflict, Invalid, NotFound
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
@@ -21,6 +21,7 @@ from gemel.server.app import create_app, serve
 from gemel.server.client import Client
 
 STEAM = Path(__file__).parent.parent / "examples" / "steam" / "plant.toml"
+TARGETS = ("st1-b2", "st1")
 SPEED = 2400.0  # 1 s here is 40 min there: the eight hours to the fault take 12 s
 
 
@@ -92,6 +93,12 @@ def test_the_loop_closes_from_a_degrading_bearing_to_a_confirmed_command(hall: H
     with pytest.raises(Invalid, match="reason"):
         host.verdict(proposal["id"], "approved", by="eva", why=" ")
 
+    tried = host.trial(proposal["id"], proposal["argument"])
+    assert tried["with"]["argument"] == proposal["argument"] and tried["target"] in TARGETS
+    assert tried["with"]["chance"] <= tried["without"]["chance"] and tried["with"]["fan"]["health"]
+    with pytest.raises(Invalid, match="outside"):
+        host.trial(proposal["id"], 500.0)
+
     answer = host.verdict(proposal["id"], "approved", by="eva", why="before the service")
     assert answer["proposal"]["status"] == "approved"
     assert answer["invocation"]["status"] in ("sending", "acknowledged", "confirmed")
@@ -100,11 +107,14 @@ def test_the_loop_closes_from_a_degrading_bearing_to_a_confirmed_command(hall: H
         return host.ledger.invocations()[0]["status"] == "confirmed"
 
     hall.until(confirmed)
+    shown_by = host.ledger.invocations()[0]["shown"]
+    assert shown_by["value"] == pytest.approx(proposal["argument"], abs=1.0)
+    assert shown_by["twin"] == answer["invocation"]["target"]
     shown = host.view().twin("st1-b2")
     assert shown is not None
     if proposal["command"] == "set_oil_flow":
         assert shown["latest"]["oil_flow"]["value"] == pytest.approx(proposal["argument"], abs=2.0)
-    with pytest.raises(Conflict, match="approved"):
+    with pytest.raises(Conflict, match="approved by eva: before the service"):
         host.verdict(proposal["id"], "approved", by="eva", why="again")
     assert len(host.ledger.invocations()) == 1  # once
 
@@ -168,6 +178,8 @@ def test_every_answer_keeps_to_its_schema(hall: Hall) -> None:
         names = {"id": "st1-b2", "binding": "bearing", "run": run}
         how = {
             "/runs/{id}": {"id": run},
+            "/proposals/{id}": {"id": "P-000001"},
+            "/invocations/{id}": {"id": "I-000001"},
             "/telemetry": {"twin": "st1-b2"},
             "/telemetry/asof": {"twin": "st1-b2", "signal": "oil_flow"},
         }
@@ -177,3 +189,31 @@ def test_every_answer_keeps_to_its_schema(hall: Hall) -> None:
                 place = path.format(**{**names, **told})
                 fits(app, method, path, client.get(place.strip("/"), **told))
         assert server.url == client.url
+
+
+def test_the_life_of_a_command_is_told_step_by_step(hall: Hall) -> None:
+    with serve(hall.host, 0), Client(hall.host.data) as client:
+        told = client.get("invocations/I-000001")
+        steps = [step["step"] for step in told["life"]]
+        assert steps[:3] == ["proposed", "approved", "sending"] and steps[-1] == "confirmed"
+        assert "sent" in steps and told["shown"]["signal"] == told["label"]["confirmed_by"]
+        at = [parse_instant(step["at"]) for step in told["life"]]
+        assert at == sorted(at)
+        asked = client.get("proposals/P-000001")
+        assert asked["invocation"]["id"] == "I-000001" and asked["findings"]
+        assert asked["label"]["low"] <= asked["argument"] <= asked["label"]["high"]
+        before = client.get("proposals/P-000001", known_at=told["life"][0]["at"])
+        assert (before["status"], before["invocation"]) == ("open", None)
+        with pytest.raises(NotFound, match="at that instant"):
+            client.get("proposals/P-000001", known_at="2017-04-03T00:00:00Z")
+
+
+def test_what_each_source_sent_is_counted_in_parts_of_a_span(hall: Hall) -> None:
+    with serve(hall.host, 0), Client(hall.host.data) as client:
+        span = f"{format_instant(START)}/{format_instant(START + 4 * 3600 * SECOND)}"
+        told = client.get("sources/history", valid=span, parts=4)
+        [source] = [item for item in told["items"] if item["source"] == "hall"]
+        facts = hall.host.lake.telemetry(start=START, end=START + 4 * 3600 * SECOND)
+        kept = [row for row in facts.to_pylist() if row["source"] == "hall" and not row["quality"]]
+        assert told["every"] == 3600.0 and sum(source["good"]) == len(kept) > 0
+        assert all(lag is not None and lag >= 0.0 for lag in source["lag"])

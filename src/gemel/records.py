@@ -243,6 +243,7 @@ class Invocation:
     sent_at: int = 0
     done_at: int = 0
     detail: str = ""
+    shown: dict[str, Any] | None = None  # the reading that confirmed it: twin signal value instant
 
     def as_record(self) -> dict[str, Any]:
         return asdict(self)

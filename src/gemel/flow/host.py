@@ -38,6 +38,7 @@ from gemel.flow.journals import open_journal
 from gemel.flow.loop import Loop
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
+from gemel.flow.propose import try_again
 from gemel.flow.receive import command_of
 from gemel.flow.runs import Runs
 from gemel.flow.sources import Connectors, connect, inlets
@@ -399,6 +400,14 @@ class Host:
             self._still_open(after)
         return {"proposal": after, "invocation": match[0] if match else None}
 
+    def trial(self, proposal: str, argument: float) -> dict[str, Any]:
+        """What an open proposal is foreseen to do with another argument, on the twin of now."""
+        found, loop = self._proposal(proposal), self._turning()
+        self._in_range(found, argument)
+        self._still_open(found)
+        with loop.still:
+            return try_again(self.plan, loop.memory, found, argument, loop.memory.at)
+
     def _proposal(self, identity: str) -> dict[str, Any]:
         found = self.ledger.proposal(identity)
         if found is None:
@@ -413,9 +422,10 @@ class Host:
         if proposal["status"] == "open" and self.clock.now() >= proposal["expires_at"]:
             proposal = {**proposal, "status": "expired"}
         if proposal["status"] != "open":
+            who = f" by {proposal['by']}" if proposal["by"] else ""
             raise Conflict(
                 "proposal.not_open",
-                f"it is {proposal['status']}: {proposal['why'] or 'its time is over'}",
+                f"it is {proposal['status']}{who}: {proposal['why'] or 'its time is over'}",
                 where=f"proposal {proposal['id']}",
                 mend="gemel proposals lists what is open",
             )

@@ -4,7 +4,7 @@ Owns    when a policy is asked, and the proposal's record.
 Never   sends: a proposal is a question.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from gemel.clock import SECOND, parse_duration
 from gemel.control.decide import Option, Tried, choose, told, try_options
@@ -68,37 +68,65 @@ def _options(plan: Plan, policy: Policy, twin: str) -> list[Option]:
     return found
 
 
-def _proposal(
-    plan: Plan, fleet: Fleet, memory: Memory, policy: Policy, twin: str, instant: int
-) -> Proposal | None:
-    """Try every option; the cheapest that is good enough becomes the proposal."""
-    binding, row = fleet.binding, fleet.row[twin]
+class _Trials(NamedTuple):
+    """Doing nothing and every option, as tried; what each saves; until when, s."""
+
+    tried: list[Tried]
+    savings: list[dict[str, Any]]
+    deadline: float
+
+
+def _try(
+    plan: Plan, fleet: Fleet, memory: Memory, policy: Policy, row: int, at: int, what: list[Option]
+) -> _Trials:
+    """Try options on copies of a row as it is believed to be."""
+    binding, twin = fleet.binding, fleet.twins[row]
     held = memory.fleets[binding.name]
     dt = binding.horizon / STEPS
-    deadline = _deadline(plan, memory, policy, twin, instant, binding.horizon)
+    deadline = _deadline(plan, memory, policy, twin, at, binding.horizon)
     tried = try_options(
         fleet.kernel,
         held.estimate.mean[row],
         held.estimate.cov[row],
         held.p[row],
         held.p_cov[row],
-        held.usual.inputs([row], instant, dt, STEPS)[:, 0],
+        held.usual.inputs([row], at, dt, STEPS)[:, 0],
         dt,
-        _options(plan, policy, twin),
+        what,
         key=int(fleet.keys[row]),
         seed=plan.plant.seed,
         paths=binding.paths,
         deadline=deadline,
     )
-    memory.control.quiet[f"{policy.name}|{twin}"] = instant + int(binding.foresee_every * SECOND)
-    if tried[0].chance <= policy.chance:
+    savings = [_saving(plan, fleet, memory, tried[0], one, at, dt, deadline) for one in tried]
+    return _Trials(tried, savings, deadline)
+
+
+def try_again(
+    plan: Plan, memory: Memory, proposal: dict[str, Any], argument: float, at: int
+) -> dict[str, Any]:
+    """What a proposal is foreseen to do with this argument, as the twin is believed to be now; in
+    the form of the proposal's own `foreseen`."""
+    fleet = plan.fleets[proposal["binding"]]
+    policy = next(p for p in plan.plant.policies if p.name == proposal["policy"])
+    command = command_of(plan, proposal["twin"], proposal["command"])
+    option = Option(command.name, argument, command.input, command.how)
+    row = fleet.row[proposal["twin"]]
+    return _foreseen(plan, _try(plan, fleet, memory, policy, row, at, [option]), 1, row, fleet, at)
+
+
+def _proposal(
+    plan: Plan, fleet: Fleet, memory: Memory, policy: Policy, twin: str, instant: int
+) -> Proposal | None:
+    """Try every option; the cheapest that is good enough becomes the proposal."""
+    made = _try(plan, fleet, memory, policy, fleet.row[twin], instant, _options(plan, policy, twin))
+    quiet = instant + int(fleet.binding.foresee_every * SECOND)
+    memory.control.quiet[f"{policy.name}|{twin}"] = quiet
+    if made.tried[0].chance <= policy.chance:
         return None
-    savings = [_saving(plan, fleet, memory, tried[0], one, instant, dt, deadline) for one in tried]
-    costs = [float("inf") if s["cost"] is None else s["cost"] for s in savings]
-    best = choose(tried, costs, policy.chance)
-    if best == 0:
-        return None
-    return _record(plan, memory, policy, twin, instant, tried, savings, best, deadline)
+    costs = [float("inf") if s["cost"] is None else s["cost"] for s in made.savings]
+    best = choose(made.tried, costs, policy.chance)
+    return _record(plan, fleet, memory, policy, twin, instant, made, best) if best else None
 
 
 def _saving(
@@ -125,20 +153,34 @@ def _saving(
     )
 
 
+def _foreseen(
+    plan: Plan, made: _Trials, best: int, row: int, fleet: Fleet, at: int
+) -> dict[str, Any]:
+    """One option beside doing nothing."""
+    chosen, twin = made.tried[best].option, fleet.twins[row]
+    assert chosen is not None
+    return {
+        "deadline": at + int(made.deadline * SECOND),
+        "target": target_of(plan, twin, command_of(plan, twin, chosen.command)),
+        "without": told(made.tried[0]),
+        "with": told(made.tried[best]),
+        "saving": made.savings[best],
+    }
+
+
 def _record(
     plan: Plan,
+    fleet: Fleet,
     memory: Memory,
     policy: Policy,
     twin: str,
     instant: int,
-    tried: list[Tried],
-    savings: list[dict[str, Any]],
+    made: _Trials,
     best: int,
-    deadline: float,
 ) -> Proposal:
     control = memory.control
     control.proposal_count += 1
-    chosen = tried[best].option
+    chosen = made.tried[best].option
     assert chosen is not None
     answers: list[Finding] = of_twin(memory.findings, policy.binding, twin, policy.on)
     return Proposal(
@@ -149,17 +191,11 @@ def _record(
         command=chosen.command,
         argument=chosen.argument,
         answers=[f.id for f in answers],
-        foreseen={
-            "deadline": instant + int(deadline * SECOND),
-            "target": target_of(plan, twin, command_of(plan, twin, chosen.command)),
-            "without": told(tried[0]),
-            "with": told(tried[best]),
-            "saving": savings[best],
-        },
-        cost={"currency": "EUR", "mean": savings[best]["cost"]},
+        foreseen=_foreseen(plan, made, best, fleet.row[twin], fleet, instant),
+        cost={"currency": "EUR", "mean": made.savings[best]["cost"]},
         alternatives=[
             told(one) | {"cost": s["cost"], "saving": s["mean"]}
-            for k, (one, s) in enumerate(zip(tried, savings, strict=True))
+            for k, (one, s) in enumerate(zip(made.tried, made.savings, strict=True))
             if k not in (0, best)
         ],
         created_at=instant,

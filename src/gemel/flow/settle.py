@@ -41,10 +41,18 @@ def _shown(plan: Plan, invocation: Invocation, judged: Judged, now: int) -> bool
     slot = plan.rules.index.get((invocation.target, command.signal), -1)
     here = (judged.slot == slot) & (judged.quality == GOOD) & (judged.fate == STORED)
     here &= judged.instant > max(invocation.created_at, invocation.sent_at)
-    return any(
-        approve.on_telemetry(invocation, command.confirm, command.tolerance, float(value), now)
-        for value in judged.value[np.flatnonzero(here)]
-    )
+    for k in np.flatnonzero(here):
+        value = float(judged.value[k])
+        if approve.on_telemetry(invocation, command.confirm, command.tolerance, value, now):
+            invocation.shown = {
+                "twin": invocation.target,
+                "signal": command.signal,
+                "value": value,
+                "unit": plan.rules.unit[slot],
+                "instant": int(judged.instant[k]),
+            }
+            return True
+    return False
 
 
 def _unconfirmed(memory: Memory, invocation: Invocation, now: int, outcome: Outcome) -> None:

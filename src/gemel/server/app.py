@@ -30,7 +30,18 @@ from gemel.errors import (
     Unavailable,
 )
 from gemel.flow.host import Host
-from gemel.server import history, ingest, kernels, live, metrics, overview, routes, series
+from gemel.server import (
+    control,
+    history,
+    ingest,
+    kernels,
+    live,
+    metrics,
+    overview,
+    routes,
+    series,
+    sources,
+)
 from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
 from gemel.server.board import Board
@@ -76,7 +87,7 @@ def _api() -> FastAPI:
         default_response_class=Answer,
         redirect_slashes=False,
     )
-    for part in (routes, overview, history, series, kernels, ingest, live):
+    for part in (routes, control, sources, overview, history, series, kernels, ingest, live):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(metrics.router)
     return app

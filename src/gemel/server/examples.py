@@ -82,6 +82,13 @@ _FAN = {
 _TRIAL = {"command": "", "argument": None, "chance": 0.97, "rul": [_RUL], "fan": _FAN}
 _PLAN = {"command": "set_oil_flow", "argument": 55.0, "chance": 0.04, "rul": [_RUL], "fan": _FAN}
 _SAVING = {"currency": "EUR", "mean": 61_000.0, "low": 58_000.0, "high": 64_000.0}
+_FORESEEN: dict[str, Any] = {
+    "deadline": "2017-01-20T06:00:00Z",
+    "target": "st1-b2",
+    "without": _TRIAL,
+    "with": _PLAN,
+    "saving": {**_SAVING, "cost": 120.0, "loss_if_failed": 250_000.0, "price": 41.0},
+}
 _PROPOSAL = {
     "id": "P-000001",
     "policy": "protect the bearing",
@@ -90,13 +97,7 @@ _PROPOSAL = {
     "command": "set_oil_flow",
     "argument": 55.0,
     "answers": ["F-000001"],
-    "foreseen": {
-        "deadline": "2017-01-20T06:00:00Z",
-        "target": "st1-b2",
-        "without": _TRIAL,
-        "with": _PLAN,
-        "saving": {**_SAVING, "cost": 120.0, "loss_if_failed": 250_000.0, "price": 41.0},
-    },
+    "foreseen": _FORESEEN,
     "cost": {"currency": "EUR", "mean": 120.0},
     "alternatives": [{**_PLAN, "argument": 45.0, "cost": 60.0, "saving": 48_000.0}],
     "created_at": AT,
@@ -122,6 +123,22 @@ _INVOCATION = {
     "detail": "",
     "by": "M. Keller",
     "why": "cheaper than the outage",
+    "shown": {
+        "twin": "st1-b2",
+        "signal": "oil_flow",
+        "value": 54.8,
+        "unit": "L/min",
+        "instant": AT,
+    },
+}
+_CALLED = {
+    "unit": "L/min",
+    "low": 20.0,
+    "high": 60.0,
+    "confirmed_by": "oil_flow",
+    "how": "near",
+    "tolerance": 1.0,
+    "within": 21_600.0,
 }
 _KERNEL = {
     "binding": "bearing",
@@ -496,6 +513,20 @@ EXAMPLES: dict[str, Any] = {
     "erase": {**_ERASED, "journal": 61_009},
     "findings": _items(_FINDING),
     "proposals": _items(_PROPOSAL),
+    "proposal": {
+        **_PROPOSAL,
+        **_NOW,
+        "label": _CALLED,
+        "findings": [_FINDING],
+        "invocation": None,
+    },
+    "trial": {**_FORESEEN, **_NOW, "argument": 50.0},
+    "invocation": {
+        **_INVOCATION,
+        **_NOW,
+        "label": _CALLED,
+        "life": [{"step": "proposed", "at": AT, "detail": "protect the bearing"}],
+    },
     "verdict": {"proposal": {**_PROPOSAL, "status": "approved"}, "invocation": _INVOCATION},
     "invocations": _items(_INVOCATION),
     "value": {**_VALUE, **_NOW},
@@ -503,6 +534,22 @@ EXAMPLES: dict[str, Any] = {
     "telemetry": {"received": 3, "accepted": 3, "rejected": [], "dead": []},
     "events": {"name": "price", "instant": AT, "journal": 61_008},
     "sources": _items({**_CLOCK, "kind": "mqtt", **_BOOK, "balanced": True}),
+    "heard": {
+        "items": [
+            {
+                "source": "hall",
+                "good": [3600, 3598],
+                "uncertain": [0, 2],
+                "bad": [0, 0],
+                "lag": [0.4, 0.4],
+                "reasons": {"stuck": 2},
+            }
+        ],
+        "start": AT,
+        "end": AT,
+        "every": 1800.0,
+        **_NOW,
+    },
     "quality": {**_items(_SCORE), "sources": [_CLOCK]},
     "dead-letters": _items(_DEAD),
     "redrive": {"late": {"hall": 12}, "rejected": {}},

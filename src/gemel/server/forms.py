@@ -361,6 +361,14 @@ class Proposals(Page):
     items: list[Proposal]
 
 
+class Shown(Form):
+    twin: str
+    signal: str
+    value: float
+    unit: str
+    instant: Instant
+
+
 class Invocation(Form):
     id: str
     proposal: str
@@ -377,6 +385,7 @@ class Invocation(Form):
     sent_at: Instant
     done_at: Instant
     detail: str
+    shown: Shown | None = Field(None, description="the reading that confirmed it")
 
 
 class Invocations(Page):

@@ -233,3 +233,21 @@ class Redriven(Form):
 
     late: dict[str, int]
     rejected: dict[str, int]
+
+
+class SourceHeard(Form):
+    """Of each part of the span: samples by quality, and how long they took to come."""
+
+    source: str
+    good: list[int]
+    uncertain: list[int]
+    bad: list[int]
+    lag: list[float | None] = Field(description="s from instant to received_at, the mean")
+    reasons: dict[str, int] = Field(description="of those that are not good")
+
+
+class Heard(Now):
+    items: list[SourceHeard]
+    start: str
+    end: str
+    every: float = Field(description="s, of each part")

@@ -6,7 +6,7 @@ Never   is needed for an answer: it only describes them.
 
 from typing import Any
 
-from gemel.server import forms, history_forms, kernel_forms, series_forms
+from gemel.server import control_forms, forms, history_forms, kernel_forms, series_forms
 from gemel.server.examples import AT, EXAMPLES, PROBLEM
 
 ABOUT = """\
@@ -62,13 +62,17 @@ _SAYS: dict[str, tuple[str, Any, tuple[int, ...]]] = {
     "erase": ("history", history_forms.ErasureTaken, (404, 422, 503)),
     "findings": ("insight", forms.Findings, (422,)),
     "proposals": ("control", forms.Proposals, (422,)),
+    "proposal": ("control", control_forms.ProposalDetail, (404, 422)),
+    "trial": ("control", control_forms.Tried, (404, 409, 422, 503)),
     "verdict": ("control", forms.Verdict, (404, 409, 422, 503)),
     "invocations": ("control", forms.Invocations, (422,)),
+    "invocation": ("control", control_forms.InvocationDetail, (404, 422)),
     "value": ("control", forms.Value, ()),
     "maintenance": ("control", forms.Maintained, (404, 422, 503)),
     "telemetry": ("telemetry", history_forms.Taken, (400, 404, 409, 413, 415, 422, 429, 503)),
     "events": ("telemetry", history_forms.EventTaken, (422, 503)),
     "sources": ("telemetry", forms.Sources, ()),
+    "heard": ("telemetry", history_forms.Heard, (422,)),
     "quality": ("telemetry", forms.Qualities, (422,)),
     "dead-letters": ("telemetry", history_forms.DeadLetters, (422,)),
     "redrive": ("telemetry", history_forms.Redriven, (422, 503)),

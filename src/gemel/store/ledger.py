@@ -267,6 +267,17 @@ class Ledger:
         rows = self._ask(sa.select(table.c.record).where(table.c.id == id))
         return rows[0][0] if rows else None
 
+    def life(self, kind: str, id: str) -> list[tuple[int, int, Record]]:
+        """Every form of one finding, proposal or invocation, the oldest first: (tick, the plant
+        clock's instant of that tick, record)."""
+        query = (
+            sa.select(_change.c.tick, _ledger.c.at, _change.c.record)
+            .join(_ledger, _ledger.c.tick == _change.c.tick)
+            .where(_change.c.kind == kind, _change.c.id == id, _ledger.c.shard == 0)
+            .order_by(_change.c.n)
+        )
+        return [(row[0], row[1], row[2]) for row in self._ask(query)]
+
     def _records(
         self, kind: str, status: str | None, twin: str | None, known: int | None, limit: int
     ) -> list[Record]:
