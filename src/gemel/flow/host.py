@@ -38,6 +38,7 @@ from gemel.flow.journals import open_journal
 from gemel.flow.loop import Loop
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
+from gemel.flow.past import Pasts
 from gemel.flow.propose import try_again
 from gemel.flow.receive import command_of
 from gemel.flow.runs import Runs
@@ -90,6 +91,7 @@ class Host:
         self._news = False  # something happened that the picture does not show
         self._told = 0  # ticks that changed a finding, a proposal or an invocation
         self._read_once: dict[str, tuple[int, Any]] = {}
+        self._pasts = Pasts(self)
         self._threads: list[threading.Thread] = []
         self._inlets: dict[str, Inlet] = inlets(plan)
         self.runs = Runs(self)
@@ -254,6 +256,11 @@ class Host:
         if self.loop is None:
             raise Unavailable("host.not_ready", "it has not started", mend="wait a moment")
         return self.loop
+
+    def past(self, valid: int, known: int | None = None) -> View:
+        """The plant at an instant, as known at a tick (None: now); of the present, the latest."""
+        view = self.view()
+        return view if known is None and valid >= view.at else self._pasts.at(valid, known)
 
     def since_news(self, name: str, read: Callable[[], Made]) -> Made:
         """What `read` gives of findings, proposals and invocations: read anew when one changed."""
@@ -537,9 +544,9 @@ class Host:
         self.ledger.audit(by, f"run {verdict}", {"run": run, "why": why}, self.clock.now())
         return self.runs.verdict(run, verdict, by, why)
 
-    def why(self, twin: str) -> dict[str, Any]:
-        """Every number of one twin, back to where it came from."""
-        return why(self.plan, self.view(), self.ledger, self.lake, twin)
+    def why(self, twin: str, view: View | None = None) -> dict[str, Any]:
+        """Every number of one twin in a picture (the latest), back to where it came from."""
+        return why(self.plan, view or self.view(), self.ledger, self.lake, twin)
 
 
 def clock_of(plan: Plan, last: int) -> Clock:

@@ -75,11 +75,7 @@ class Overview:
     @cached_property
     def newest(self) -> Instants:
         """The instant of the newest sample of every twin: (T,) ns, 0 where there is none."""
-        newest = np.zeros(self._count, np.int64)
-        heard = self.seats.heard
-        if len(heard):
-            newest[heard] = np.maximum.reduceat(self.view.instant, self.seats.first[heard])
-        return newest
+        return self.view.newest()
 
     @cached_property
     def findings(self) -> Numbers:
@@ -104,13 +100,11 @@ class Overview:
     def status(self) -> NDArray[np.int8]:
         """Which of STATUSES every twin has: (T,)."""
         _, stale, lost = self._flags
-        unheard = np.zeros(self._count, np.bool_)
-        unheard[self.seats.heard] = self.newest[self.seats.heard] == 0
         several = [
             self.worst <= 0,
             (self.findings > 0) | (self.worst < LOW),
             lost & ~stale,
-            stale | unheard | self.view.trust.silent,
+            stale | self.view.unheard() | self.view.trust.silent,
         ]
         return np.select(several, range(len(several)), len(several)).astype(np.int8)
 
@@ -177,12 +171,14 @@ class Overview:
     def page(self, asked: Asked, offset: int, limit: int) -> dict[str, Any]:
         """Rows from `offset` on, how many there are in all, and the counts."""
         order = self.order(asked)
+        shown = order[offset : offset + limit].tolist()
+        self.view.fill(shown)
         return {
             "at": self.view.at,
             "tick": self.view.tick,
             "total": len(order),
             "counts": self.counts(asked),
-            "items": [self.row(k) for k in order[offset : offset + limit].tolist()],
+            "items": [self.row(k) for k in shown],
         }
 
     def row(self, k: int) -> dict[str, Any]:
@@ -195,7 +191,7 @@ class Overview:
             "status": STATUSES[self.status[k]],
             "worst": self._worst(k),
             "rul": self._rul(k),
-            "in_step": begun and not lost and not stale,
+            "in_step": None if self.view.past else begun and not lost and not stale,
             "stale": stale,
             "age": (self.view.at - newest) / SECOND if newest else None,
             "findings": int(self.findings[k]),

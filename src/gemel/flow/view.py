@@ -118,6 +118,28 @@ class View:
             made: Made = self._kept[key]
             return made
 
+    @property
+    def past(self) -> bool:
+        """Whether it is out of history, and not of now."""
+        return False
+
+    def newest(self) -> Instants:
+        """The instant of the newest sample of every twin: (T,) ns, 0 where there is none."""
+        seats = self.plan.seats
+        newest = np.zeros(len(seats.ids), np.int64)
+        if len(seats.heard):
+            newest[seats.heard] = np.maximum.reduceat(self.instant, seats.first[seats.heard])
+        return newest
+
+    def unheard(self) -> Bools:
+        """Which twins with telemetry have told nothing yet: (T,)."""
+        unheard = np.zeros(len(self.plan.seats.ids), np.bool_)
+        unheard[self.plan.seats.heard] = True
+        return np.asarray(unheard & (self.newest() == 0))
+
+    def fill(self, numbers: list[int], whole: bool = False) -> None:
+        """Have the samples of some twins there, where they are not yet; `whole`: and all else."""
+
     def twin(self, identity: str) -> dict[str, Any] | None:
         """One twin's picture, None when there is no such twin."""
         number = self.plan.seats.number.get(identity)
@@ -125,11 +147,13 @@ class View:
 
     def twins(self, numbers: Iterable[int] | None = None) -> list[dict[str, Any]]:
         """The pictures of some twins by number, None: of all."""
-        every = range(len(self.plan.seats.ids)) if numbers is None else numbers
+        every = list(range(len(self.plan.seats.ids)) if numbers is None else numbers)
+        self.fill(every, whole=True)
         return [self.picture(k) for k in every]
 
     def picture(self, number: int) -> dict[str, Any]:
         """One twin, whole."""
+        self.fill([number], whole=True)
         twin = self.plan.plant.twins[self.plan.seats.ids[number]]
         fleets = {
             name: row(fleet, self.columns[name], fleet.row[twin.id])

@@ -21,21 +21,24 @@ def why(plan: Plan, view: View, ledger: Ledger, lake: Lake, twin: str) -> dict[s
         raise NotFound(
             "twin.unknown", f"there is no twin '{twin[:64]}'", mend="gemel status lists the twins"
         )
+    known = view.tick if view.past else None
     return {
         "twin": twin,
         "at": view.at,
         "tick": view.tick,
         "samples": picture["latest"],
         "fleets": {name: _fleet(plan, name, row) for name, row in picture["fleets"].items()},
-        "promotions": _events(lake, "promotion", twin),
-        "maintenance": _events(lake, "maintenance", twin),
-        "findings": ledger.findings(twin=twin, limit=20),
-        "proposals": ledger.proposals(twin=twin, limit=20),
-        "invocations": ledger.invocations(twin=twin, limit=20),
+        "promotions": _events(lake, "promotion", twin, view.at),
+        "maintenance": _events(lake, "maintenance", twin, view.at),
+        "findings": ledger.findings(None, twin, known, 20),
+        "proposals": ledger.proposals(None, twin, known, 20),
+        "invocations": ledger.invocations(None, twin, known, 20),
         "validation": [
             run
             for run in ledger.runs(limit=50)
-            if run["definition"] in ("refit", "watch") and _tells(run["result"], twin)
+            if run["definition"] in ("refit", "watch")
+            and run["created_at"] <= view.at
+            and _tells(run["result"], twin)
         ][:3],
     }
 
@@ -55,7 +58,7 @@ def _tells(result: dict[str, Any], twin: str) -> bool:
     return twin in scored or twin in result.get("proofs", {})
 
 
-def _events(lake: Lake, name: str, twin: str) -> list[dict[str, Any]]:
-    """Events of one name that speak of a twin, the latest first."""
-    rows = lake.events(name=name).to_pylist()
+def _events(lake: Lake, name: str, twin: str, at: int) -> list[dict[str, Any]]:
+    """Events of one name up to an instant that speak of a twin, the latest first."""
+    rows = lake.events(name=name, end=at + 1).to_pylist()
     return [row for row in reversed(rows) if json.loads(row["body"]).get("twin") == twin][:10]

@@ -33,6 +33,9 @@ Valid = Annotated[
         "(of the lake: the last row of each name in the day before it)",
     ),
 ]
+At = Annotated[
+    str | None, Query(max_length=40, description="an instant: what held then; default: the present")
+]
 Id = Annotated[str, PathParameter(min_length=1, max_length=130)]
 Who = Annotated[str, Field(min_length=1, max_length=100, description="who says so")]
 Why = Annotated[str, Field(min_length=1, max_length=2000, description="for the record")]
@@ -50,9 +53,25 @@ def told_by(request: Request) -> tuple[Host, View]:
     return host, host.view()
 
 
+def seen(request: Request, valid: str | None, known_at: str | None) -> tuple[Host, View]:
+    """The plant, and its picture at an instant, as known at another; the latest of the present."""
+    host = host_of(request)
+    instant = known_at if valid is None else valid
+    if instant is None:
+        return host, host.view()
+    return host, host.past(parse_instant(instant), tick_of(host, known_at))
+
+
 def answer(view: View, listed: Record) -> Answer:
     """A list, with the instant and tick that it is of."""
     return Answer({**listed, "at": view.at, "tick": view.tick})
+
+
+def tick_then(host: Host, valid: str | None, known_at: str | None) -> int | None:
+    """The last tick of which both instants know; a span START/END says nothing of that."""
+    instants = [valid if valid is None or "/" not in valid else None, known_at]
+    ticks = [tick for one in instants if (tick := tick_of(host, one)) is not None]
+    return min(ticks, default=None)
 
 
 def tick_of(host: Host, known_at: str | None) -> int | None:

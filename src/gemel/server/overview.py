@@ -13,7 +13,7 @@ from gemel.flow.described import described
 from gemel.flow.fleet import Plan
 from gemel.flow.overview import Asked, overview
 from gemel.server.answers import Answer
-from gemel.server.asked import Record, host_of, told_by
+from gemel.server.asked import Record, host_of, seen
 from gemel.server.pages import says
 from gemel.server.value import CURRENCY
 
@@ -42,15 +42,30 @@ class Shown(Tiled):
     limit: Annotated[int, Field(ge=1, le=1000, description="rows told")] = 60
 
 
+class Times(BaseModel):
+    """Of when: what held at an instant, and what was known at one."""
+
+    valid: Annotated[str | None, Field(max_length=40, description="default: the present")] = None
+    known_at: Annotated[str | None, Field(max_length=40, description="what was known then")] = None
+
+
+class ShownThen(Shown, Times):
+    """A page of the overview, of now or then."""
+
+
+class TiledThen(Tiled, Times):
+    """The tiles, of now or then."""
+
+
 @router.get("/overview", **says("overview", "The fleet at a glance, worst first, and its counts"))
-def rows(request: Request, how: Annotated[Shown, Query()]) -> Response:
-    _, view = told_by(request)
+def rows(request: Request, how: Annotated[ShownThen, Query()]) -> Response:
+    _, view = seen(request, how.valid, how.known_at)
     return Answer(overview(view).page(how.asked(), how.offset, how.limit))
 
 
 @router.get("/overview/tiles", **says("tiles", "Status and health of every twin, a byte each"))
-def tiles(request: Request, how: Annotated[Tiled, Query()]) -> Response:
-    _, view = told_by(request)
+def tiles(request: Request, how: Annotated[TiledThen, Query()]) -> Response:
+    _, view = seen(request, how.valid, how.known_at)
     return Answer(overview(view).tiles(how.asked()))
 
 

@@ -67,10 +67,10 @@ def _clock(host: Host, view: View) -> Record:
     }
 
 
-def value(host: Host) -> Record:
-    """What the confirmed commands saved."""
-    ledger = host.ledger
-    return value_line(ledger.proposals(limit=MOST), ledger.invocations(limit=MOST))
+def value(host: Host, known: int | None = None) -> Record:
+    """What the confirmed commands saved, as it stood after a tick (None: now)."""
+    everyone = (None, None, known, MOST)
+    return value_line(host.ledger.proposals(*everyone), host.ledger.invocations(*everyone))
 
 
 def inbox(host: Host, view: View) -> Record:

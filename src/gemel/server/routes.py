@@ -21,16 +21,20 @@ from gemel.server.answers import (
 )
 from gemel.server.asked import (
     After,
+    At,
     Id,
     Known,
     Limit,
     Name,
+    Record,
     Valid,
     Who,
     Why,
     answer,
     host_of,
+    seen,
     tick_of,
+    tick_then,
     told_by,
 )
 from gemel.server.pages import ABOUT, TAGS, says
@@ -116,29 +120,32 @@ def twins(
     request: Request,
     interface: Name = None,
     sort: Literal["worst", "-worst", "id", "-id"] = "worst",
+    valid: At = None,
+    known_at: Known = None,
     limit: Limit = 100,
     after: After = None,
 ) -> Response:
-    _, view = told_by(request)
+    _, view = seen(request, valid, known_at)
     ids, order = view.plan.seats.ids, overview(view).order(Asked(interface, sort=sort)).tolist()
     listed = page(order, limit, after, ids.__getitem__)
     return answer(view, {**listed, "items": view.twins(listed["items"])})
 
 
 @router.get("/twins/{id}", **says("twin", "One twin"))
-def twin(request: Request, id: Id) -> Response:
-    _, view = told_by(request)
+def twin(request: Request, id: Id, valid: At = None, known_at: Known = None) -> Response:
+    _, view = seen(request, valid, known_at)
     return Answer(pictures.twin(view, id))
 
 
 @router.get("/twins/{id}/why", **says("why", "Every number of one twin, back to its evidence"))
-def why(request: Request, id: Id) -> Response:
-    return Answer(host_of(request).why(id))
+def why(request: Request, id: Id, valid: At = None, known_at: Known = None) -> Response:
+    host, view = seen(request, valid, known_at)
+    return Answer(host.why(id, view))
 
 
 @router.get("/fleets", **says("fleets", "One row a binding: kernel, rows, how many are in step"))
-def fleets(request: Request) -> Response:
-    _, view = told_by(request)
+def fleets(request: Request, valid: At = None, known_at: Known = None) -> Response:
+    _, view = seen(request, valid, known_at)
     return answer(view, {"items": view.fleets, "next": None})
 
 
@@ -158,13 +165,15 @@ def findings(
     after: After = None,
 ) -> Response:
     host, view = told_by(request)
-    rows = host.ledger.findings(status, twin, tick_of(host, known_at), MOST)
-    rows = [row for row in rows if kind in (None, row["kind"])]
+    rows = host.ledger.findings(None, twin, tick_of(host, known_at), MOST)
     if valid is not None:
         start, end, one = read_valid(valid, view.at)
         begun = (end or 2**63 - 1) - 1
         lasts = begun if one else start or 0
         rows = [r for r in rows if r["instant"] <= begun and (r["closed_at"] or 2**63) > lasts]
+        if one:  # they were open then, whatever became of them
+            rows = [{**row, "status": "open", "closed_at": 0} for row in rows]
+    rows = [r for r in rows if kind in (None, r["kind"]) and status in (None, r["status"])]
     return answer(view, page(ordered(rows, sort), limit, after, lambda row: str(row["id"])))
 
 
@@ -173,13 +182,15 @@ def proposals(
     request: Request,
     status: Literal["open", "approved", "rejected", "expired"] | None = None,
     twin: Name = None,
+    valid: Valid = None,
     known_at: Known = None,
     sort: Literal["created_at", "-created_at", "expires_at", "-expires_at"] = "-created_at",
     limit: Limit = 100,
     after: After = None,
 ) -> Response:
     host, view = told_by(request)
-    rows = ordered(host.ledger.proposals(status, twin, tick_of(host, known_at), MOST), sort)
+    rows = host.ledger.proposals(status, twin, tick_then(host, valid, known_at), MOST)
+    rows = ordered(_made(rows, valid, view.at), sort)
     return answer(view, page(rows, limit, after, lambda row: str(row["id"])))
 
 
@@ -195,20 +206,34 @@ def invocations(
     request: Request,
     status: Literal["sending", "acknowledged", "confirmed", "failed", "unknown"] | None = None,
     twin: Name = None,
+    valid: Valid = None,
     known_at: Known = None,
     sort: Literal["created_at", "-created_at"] = "-created_at",
     limit: Limit = 100,
     after: After = None,
 ) -> Response:
     host, view = told_by(request)
-    rows = ordered(host.ledger.invocations(status, twin, tick_of(host, known_at), MOST), sort)
+    rows = host.ledger.invocations(status, twin, tick_then(host, valid, known_at), MOST)
+    rows = ordered(_made(rows, valid, view.at), sort)
     return answer(view, page(rows, limit, after, lambda row: str(row["id"])))
 
 
+def _made(rows: list[Record], valid: str | None, at: int) -> list[Record]:
+    """Those that were made in a span, or up to an instant."""
+    if valid is None:
+        return rows
+    start, end, _ = read_valid(valid, at)
+    return [row for row in rows if (start or 0) <= row["created_at"] < (end or 2**63)]
+
+
 @router.get("/value", **says("value", "What the confirmed commands saved, with its interval"))
-def value(request: Request) -> Response:
+def value(request: Request, valid: At = None, known_at: Known = None) -> Response:
     host, view = told_by(request)
-    line = host.since_news("value", lambda: pictures.value(host))
+    tick = tick_then(host, valid, known_at)
+    if tick is None:
+        line = host.since_news("value", lambda: pictures.value(host))
+    else:
+        line = pictures.value(host, tick)
     return Answer({**line, "at": view.at, "tick": view.tick})
 
 

@@ -69,6 +69,16 @@ NEWEST = (  # of each signal of each twin, among rows of {facts}
     "SELECT unnest(arg_max(f, ROW(f.instant, f.tick, f.row))) FROM {facts} AS f"
     " GROUP BY f.twin, f.signal"
 )
+_BELIEVED = (
+    "SELECT unnest(arg_max(f, ROW(f.instant, f.tick, f.row))) FROM facts AS f"
+    " GROUP BY f.binding, f.twin, f.name"
+)
+_HEARD = (
+    "SELECT twin, signal, arg_max(value, ROW(instant, tick, row)) FILTER (quality < 2) AS value,"
+    " max(instant) FILTER (quality < 2) AS instant,"
+    f" arg_max(reason, ROW(instant, tick, row)) AS reason FROM facts WHERE {FACT}"
+    " GROUP BY twin, signal"
+)
 
 
 class Lake:
@@ -173,6 +183,25 @@ class Lake:
         """The latest estimate per (binding, twin, name, instant), start ≤ instant < end."""
         among = {"twin": twins, "name": names, "binding": bindings}
         return self._ask("estimates", among, start, end, as_known_at, _ESTIMATES)
+
+    def believed(self, start: int, end: int, known: int | None = None) -> pa.Table:
+        """The newest estimate of each (binding, twin, name) of start ≤ instant < end."""
+        return self._ask("estimates", {}, start, end, known, _BELIEVED)
+
+    def heard(
+        self, twins: Sequence[str] | None, start: int, end: int, known: int | None = None
+    ) -> pa.Table:
+        """Of each signal the newest value that is not bad, its instant, and the last reason."""
+        return self._ask("telemetry", {"twin": twins}, start, end, known, _HEARD)
+
+    def about(self, table: str, start: int, end: int) -> float:
+        """About how many facts lie in start ≤ instant < end, by the bounds of the files alone."""
+        rows = 0.0
+        for part in self.table(table).look().parts:
+            low, high = part.low["instant"], part.high["instant"]
+            share = (min(high + 1, end) - max(low, start)) / (high + 1 - low)
+            rows += part.rows * max(share, 0.0)
+        return rows
 
     def findings(
         self, twins: Sequence[str] | None = None, as_known_at: int | None = None
