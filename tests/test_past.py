@@ -162,9 +162,10 @@ def test_every_route_takes_an_instant_and_what_was_known_then(line: Line) -> Non
         assert row["states"]["wear"]["mean"] == was["fleets"]["bearing"]["states"]["wear"]["mean"]
         ahead = client.get("overview", valid="2099-01-01T00:00:00Z")
         assert then < ahead["at"] < format_instant(line.host.clock.now())
-        for noun in ("findings", "proposals", "invocations"):
+        for noun in ("proposals", "invocations"):
             assert client.get(noun, valid=then, known_at=then)["items"] == []
-        opened = [f for f in client.get("findings")["items"]]
-        for one in opened:
+        told = client.get("findings", valid=then, known_at=then)["items"]
+        assert sorted(f["id"] for f in told) == sorted(sum(middle.open_.values(), []))
+        for one in client.get("findings")["items"]:
             after = client.get("findings", valid=one["instant"], status="open")["items"]
             assert one["id"] in {row["id"] for row in after}
