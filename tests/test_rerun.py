@@ -195,3 +195,7 @@ def test_memory_lets_go_of_what_no_late_sample_can_ask_for() -> None:
     past = memory.fleets["tank"].past
     assert len(past.checkpoints) <= 6 and len(past.ends) < 12
     assert sum(len(s.slot) for s in memory.recent) < len(SAMPLES) / 2
+
+
+def test_many_small_entries_are_few_runs_of_samples() -> None:
+    assert len(IN_TIME.recent) <= 5 < FRAMES

@@ -13,6 +13,7 @@ POINTS = (
     "mqtt.after_ack",
     "kafka.before_tell",
     "kafka.after_tell",
+    "kafka.rebalance",
     "ledger.before_commit",
     "ledger.after_commit",
     "lake.before_write",

@@ -278,6 +278,7 @@ class KafkaSource:
 
     def _on_assign(self, consumer: "Consumer", partitions: list[Any]) -> None:
         """Ours now: go on where our journal or the group is, whichever is further."""
+        hooks.at("kafka.rebalance")
         try:
             committed = consumer.committed(partitions, timeout=PATIENCE) if partitions else []
         except self._kafka.KafkaException as problem:
@@ -292,6 +293,7 @@ class KafkaSource:
         self._ours = set(places)
 
     def _on_revoke(self, consumer: "Consumer", partitions: list[Any]) -> None:
+        hooks.at("kafka.rebalance")
         self._tell(consumer, wait=True)
         self._ours = set()
 

@@ -26,6 +26,7 @@ from gemel.kernels import estimate
 from gemel.records import Estimate, Frame
 
 CHECKPOINTS = 4  # within the time that a sample may be late
+LARGE = 20_000  # samples of a run that is left as it is
 NAMED = 100  # twins of one re-run that its event names
 Rows = NDArray[np.int64]
 
@@ -79,7 +80,15 @@ def rerun(plan: Plan, memory: Memory, outcome: Outcome) -> None:
             if plan.rules.rerun and near.any():
                 _again(fleet, memory, held, rows[near], ends[near], outcome)
     oldest = min((f.past.checkpoints[0].instant for f in memory.fleets.values()), default=0)
-    memory.recent = [s for s in memory.recent if len(s.slot) and s.instant.max() > oldest]
+    memory.recent = _recent(memory.recent, oldest)
+
+
+def _recent(recent: list[align.Samples], oldest: int) -> list[align.Samples]:
+    """Those after `oldest`; two small runs of like size become one, so that many are few."""
+    kept = [samples for samples in recent if len(samples.slot) and samples.instant.max() > oldest]
+    while len(kept) > 1 and len(kept[-2].slot) <= min(2 * len(kept[-1].slot), LARGE):
+        kept[-2:] = [align.Samples.joined(kept[-2:]).after(oldest)]
+    return kept
 
 
 def _again(

@@ -7,6 +7,7 @@ An instant t of the grid stands for (t − every, t]. It stays open for `latenes
 clock, then closes for good; the last good sample of the interval is its value.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
@@ -95,6 +96,22 @@ class Samples:
         if usable.all():
             return Samples(judged.slot, judged.instant, judged.value)
         return Samples(judged.slot[usable], judged.instant[usable], judged.value[usable])
+
+    @staticmethod
+    def joined(parts: "Sequence[Samples]") -> "Samples":
+        """Several after one another."""
+        columns = (
+            np.concatenate([getattr(part, column.name) for part in parts])
+            for column in fields(Samples)
+        )
+        return Samples(*columns)
+
+    def after(self, instant: int) -> "Samples":
+        """Those that are younger."""
+        kept = self.instant > instant
+        return (
+            self if kept.all() else Samples(self.slot[kept], self.instant[kept], self.value[kept])
+        )
 
 
 @dataclass(frozen=True)
