@@ -68,7 +68,7 @@ interface ChartProps {
   high?: number;
 }
 
-const AXIS = 58; // px
+const AXIS = 66; // px: room for `35.0 L/min`
 
 interface Series {
   line: number;

@@ -15,4 +15,5 @@ export interface View {
 
 export const VIEWS: View[] = [
   { route: "/", title: "Fleet", nav: { icon: "fleet", key: "f" }, Page: lazy(() => import("./fleet")) },
+  { route: "/asset/:id", title: "Asset", Page: lazy(() => import("./asset")) },
 ];
