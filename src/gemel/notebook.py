@@ -48,7 +48,8 @@ def number(value: float | None, std: float | None = None, unit: str = "") -> str
     if std is not None and math.isfinite(std) and std > 0:
         places = max(1 - math.floor(math.log10(std)), 0)
         short = places < 7 and max(abs(value), std) < 1e9
-        told = f"{value:.{places}f} ± {std:.{places}f}" if short else f"{value:.5g} ± {std:.2g}"
+        whole = round(value, places) + 0.0  # no −0.0
+        told = f"{whole:.{places}f} ± {std:.{places}f}" if short else f"{value:.5g} ± {std:.2g}"
     return f"{told} {label(unit)}".rstrip()
 
 

@@ -34,7 +34,7 @@ class Records(list[Record]):
         heads, cells = _COLUMNS[self.kind]
         shown = notebook.table(heads, [cells(row) for row in self[:50]])
         more = f"{len(self) - 50} more" if len(self) > 50 else ""
-        count = f"{len(self)} of them" if self else "none"
+        count = str(len(self) or "none")
         return notebook.card(self.kind.capitalize(), count, shown if self else "", more)
 
 

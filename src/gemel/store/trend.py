@@ -142,12 +142,12 @@ class Trend:
             told = f"expected one frame ahead, and its {self.level:.0%} band: {share}"
             keys = notebook.Safe(keys + notebook.key(notebook.TWIN, told))
         lines: list[notebook.Cell] = [keys]
-        shaded = self.spoiled()
-        if shaded:
-            reasons = dict.fromkeys(reason for *_, reason in shaded)
-            spoilt = f"not good: {int((self.quality > 0).sum()):,} samples ({', '.join(reasons)})"
-            kind = "failed" if any(worst == 2 for _, _, worst, _ in shaded) else "warning"
-            lines.append(notebook.line(notebook.status(kind, f"shaded, {spoilt}")))
+        for grade, kind, word in ((1, "warning", "uncertain"), (2, "failed", "bad")):
+            where = np.flatnonzero(self.quality == grade).tolist()
+            if where:
+                reasons = ", ".join(dict.fromkeys(self.reason[k] for k in where))
+                told = notebook.status(kind, f"{len(where):,} {word}, shaded: {reasons}")
+                lines.append(notebook.line(told))
         lines += [
             f"{number + 1}  {notebook.when(mark.instant)}  {mark.kind}: {mark.text}"
             for number, mark in enumerate(self.marks)
