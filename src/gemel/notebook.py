@@ -235,7 +235,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers between two, `most` at most.
 
     >>> ticks(70.2, 81.7)
-    [72.0, 75.0, 78.0, 81.0]
+    [72.5, 75.0, 77.5, 80.0]
     >>> ticks(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     """
