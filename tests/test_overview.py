@@ -1,9 +1,11 @@
 """The fleet at a glance and its live stream: what a status means, what comes first, who is told."""
 
+import asyncio
 import base64
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -333,6 +335,25 @@ def test_streams_that_ask_alike_are_told_the_same_bytes(hall: Hall) -> None:
     before = made._events[first.key]
     made._look([second])
     assert made._events[second.key] is before
+
+
+def test_who_follows_after_all_others_left_waits_for_its_beat(hall: Hall) -> None:
+    made = board.Board(hall.host, threading.Event())
+    question = board.Question("a", 1, lambda host, view: {"n": 1})
+
+    async def follow() -> bool:
+        async with aclosing(made.follow([question])) as events:
+            assert (await anext(events)).startswith(b"event: a")
+            waits = not made._beat.is_set()
+            assert await anext(events) == b""
+        assert made._pump is not None
+        await made._pump
+        return waits
+
+    async def twice() -> list[bool]:
+        return [await follow(), await follow()]
+
+    assert asyncio.run(twice()) == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ class Board:
             if new:
                 await to_thread.run_sync(self._look, new, limiter=self._thread)
             if self._pump is None or self._pump.done():
+                self._beat = asyncio.Event()  # the last one was set when its pump ended
                 self._pump = asyncio.create_task(self._turn())
             told: dict[Any, bytes] = {}
             quiet = 0.0

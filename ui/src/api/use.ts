@@ -83,11 +83,11 @@ export interface Heard<T> {
   ask: string | undefined;
 }
 
-/** A section of the live stream, with its question. `ask` undefined: do not ask. */
-export function useLive<S extends Section>(section: S, ask: string | undefined = ""): Heard<Sections[S]> {
+/** A section of the live stream, with its question. `ask` null: do not ask. */
+export function useLive<S extends Section>(section: S, ask: string | null = ""): Heard<Sections[S]> {
   const [heard, setHeard] = useState<Heard<Sections[S]>>({ data: undefined, ask: undefined });
   useEffect(() => {
-    if (ask === undefined) return;
+    if (ask === null) return;
     return live.want({ section, ask }, (told) => setHeard({ data: told as Sections[S], ask }));
   }, [section, ask]);
   return heard;

@@ -23,7 +23,7 @@ export function useFollow<P extends keyof Routes>(
   const live = mode === "live";
   const query: Query = { ...where.query, ...times };
   const asked = useGet(path, { ...where, query });
-  const heard = useLive(section, live ? ask : undefined);
+  const heard = useLive(section, live ? ask : null);
   const last = useRef<Routes[P] | undefined>(undefined);
   if (live && heard.ask === ask && heard.data !== undefined) {
     const data = heard.data as Routes[P];

@@ -185,7 +185,7 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
       points: { size: 6 },
       ...(props.sync ? { sync: { key: props.sync } } : {}),
     },
-    padding: [8, props.right && units.length < 2 ? AXIS : 8, props.bare ? 4 : 0, 0],
+    padding: [8, props.right && units.length < 2 ? AXIS : 16, props.bare ? 4 : 0, 0],
     scales: {
       x: { time: true },
       ...Object.fromEntries(units.map((unit) => [scale(unit), { range: ranged(latest, unit) }])),

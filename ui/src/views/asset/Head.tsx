@@ -19,10 +19,10 @@ interface HeadProps {
 
 export function Head({ twin, plant, belief, bindings, binding, onBinding }: HeadProps) {
   const units = plant.interfaces.find((one) => one.interface === twin.interface)?.properties ?? {};
-  const { shown } = useClock();
+  const { shown, mode } = useClock();
+  const past = mode !== "live";
   const { data: near } = useGet("/twins/{id}/neighbours", { path: { id: twin.id } });
   const row = useGet("/overview", { query: { find: twin.id, limit: 50 } }, { every: 5_000 }).data?.items.find((one) => one.id === twin.id);
-  const past = useClock().mode !== "live";
   const status = past ? statusOf(twin, belief) : (row?.status ?? statusOf(twin, belief));
   const newest = Math.max(0, ...Object.values(twin.latest).map((one) => instantOf(one.instant)));
   return (
@@ -52,9 +52,9 @@ export function Head({ twin, plant, belief, bindings, binding, onBinding }: Head
       </dl>
       {bindings.length > 1 && <Choice label="Kernel" of={Object.fromEntries(bindings.map((one) => [one, one]))} value={binding ?? ""} onChange={onBinding} />}
       <nav className={css["near"]} aria-label="Neighbours">
-        <Near word="Part of" side={near?.parents} />
-        <Near word="Has" side={near?.children} />
-        <Near word="Beside" side={near?.siblings} />
+        <Near word="Part of" side={near?.parents} past={past} />
+        <Near word="Has" side={near?.children} past={past} />
+        <Near word="Beside" side={near?.siblings} past={past} />
       </nav>
     </header>
   );
@@ -97,7 +97,7 @@ function Fact({ word, children }: { word: string; children: React.ReactNode }) {
 
 const SHOWN = 8;
 
-function Near({ word, side }: { word: string; side: Side | undefined }) {
+function Near({ word, side, past }: { word: string; side: Side | undefined; past: boolean }) {
   if (!side?.total) return null;
   const more = side.total - Math.min(side.items.length, SHOWN);
   return (
@@ -105,7 +105,7 @@ function Near({ word, side }: { word: string; side: Side | undefined }) {
       <span className="muted">{word}</span>
       {side.items.slice(0, SHOWN).map(({ relation, row }) => (
         <Link key={`${relation} ${row.id}`} to={`/asset/${encodeURIComponent(row.id)}`} className={css["neighbour"]} title={`${row.interface}, ${relation.replaceAll("_", " ")}`}>
-          <Shape of={row.status} size={10} title={row.status.replaceAll("_", " ")} />
+          {!past && <Shape of={row.status} size={10} title={row.status.replaceAll("_", " ")} />}
           {row.id}
         </Link>
       ))}

@@ -57,7 +57,7 @@ function Distribution({ of }: { of: Rul }) {
           <g key={day}>
             <line x1={x(day * 86_400)} x2={x(day * 86_400)} y1={4} y2={HIGH} className={css["grid"]} />
             <text x={Math.min(x(day * 86_400), WIDE)} y={HIGH + 12} textAnchor={day === 0 ? "start" : x(day * 86_400) > WIDE - 8 ? "end" : "middle"}>
-              {day === 0 ? "now" : durationText(day * 86_400)}
+              {day === 0 ? "now" : days < 400 ? `${day}\u202fd` : durationText(day * 86_400)}
             </text>
           </g>
         ))}

@@ -118,7 +118,9 @@ function Told({ belief, what }: { belief: Belief; what: string }) {
 }
 
 function Samples({ twin, belief, ports }: { twin: Twin; belief: Belief; ports: Port[] }) {
-  const { shown } = useClock();
+  const { shown, mode } = useClock();
+  const others = [...new Set(ports.map((port) => port.twin))].filter((one) => one && one !== twin.id);
+  const far = useGet("/telemetry/latest", { query: { twin: others } }, { when: others.length > 0 && mode === "live" }).data?.items ?? [];
   return (
     <table className={css["samples"]}>
       <thead>
@@ -132,7 +134,7 @@ function Samples({ twin, belief, ports }: { twin: Twin; belief: Belief; ports: P
       </thead>
       <tbody>
         {ports.map((port) => {
-          const newest = port.twin === twin.id ? twin.latest[port.signal] : undefined;
+          const newest = port.twin === twin.id ? twin.latest[port.signal] : far.find((one) => one.twin === port.twin && one.signal === port.signal);
           const sensor = belief.sensors[port.port];
           const used = port.kind === "sensor" ? sensor?.measured : belief.inputs[port.port]?.value;
           return (
