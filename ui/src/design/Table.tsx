@@ -35,6 +35,8 @@ interface TableProps<T> {
   /** The cursor's row moved. */
   onCursor?: (index: number) => void;
   rowHeight?: number;
+  /** Which list it is: another one begins at its top. */
+  list?: string;
   /** What stands there when there are no rows. */
   empty?: ReactNode;
   /** px; without it the table takes the height that is left. */
@@ -60,6 +62,10 @@ export function Table<T>(props: TableProps<T>) {
     return () => measure.disconnect();
   }, []);
   useEffect(() => onWindow?.(first, last), [first, last, onWindow]);
+  useLayoutEffect(() => {
+    if (box.current) box.current.scrollTop = 0;
+    setCursor(-1);
+  }, [props.list]);
 
   const move = (to: number) => {
     const next = Math.max(0, Math.min(total - 1, to));

@@ -38,7 +38,7 @@ const STATUS: Column<Row> = {
 const TWIN: Column<Row> = {
   key: "id",
   title: "Twin",
-  width: "minmax(104px, 0.4fr)",
+  width: "minmax(124px, 0.5fr)",
   sort: "id",
   cell: (row) => (
     <Link to={`/asset/${encodeURIComponent(row.id)}`} tabIndex={-1} className={css["twin"]}>
@@ -50,7 +50,7 @@ const TWIN: Column<Row> = {
 const INTERFACE: Column<Row> = {
   key: "interface",
   title: "Interface",
-  width: "112px",
+  width: "104px",
   cell: (row) => <span className="muted">{row.interface}</span>,
 };
 

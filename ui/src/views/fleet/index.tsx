@@ -88,6 +88,7 @@ export default function Fleet() {
           <Table
             label="Twins"
             columns={columns}
+            list={JSON.stringify(filter)}
             total={data?.total ?? (loading ? 20 : 0)}
             row={rows}
             rowHeight={phone ? 52 : 34}
