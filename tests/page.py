@@ -9,16 +9,18 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from gemel.clock import PacedClock, format_instant, parse_instant
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
+from gemel.flow.overview import Asked, overview
 from gemel.server.app import Server, serve
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +105,8 @@ class Ovens:
         self._clock = PacedClock(START, SPEED)
         self._names, self._port = names, 0
         self.start()
+        while self.counts()["failed"] == 0 and self.host.failure is None:
+            time.sleep(0.1)
 
     def start(self) -> None:
         self.host = Host(self._plan, self._data, clock=self._clock).start()
@@ -117,6 +121,10 @@ class Ovens:
         self._feeder.join()
         self.server.stop()
         self.host.stop()
+
+    def counts(self) -> dict[str, int]:
+        """How many ovens have each status."""
+        return overview(self.host.view()).counts(Asked())
 
     @property
     def url(self) -> str:
@@ -151,6 +159,7 @@ class Watched:
         self._told: list[str] = []
         self._allowed: list[str] = []
         context.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         context.add_init_script(SHIFTS)
         self.page: Page = context.new_page()
         self.page.on("console", self._console)

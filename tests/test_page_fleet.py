@@ -146,3 +146,16 @@ def test_when_the_server_is_gone_the_last_picture_stays_old_and_comes_back(
             ovens_page.start()
         expect(page.get_by_text("Gemel does not answer.")).not_to_be_visible()
         expect(page.get_by_role("link", name="oven-01")).to_be_visible()
+
+
+def test_every_link_keeps_an_instant_of_the_past(browser: Browser, ovens_page: Ovens) -> None:
+    with watched(browser, ovens_page) as seen:
+        page = fleet(seen)
+        page.get_by_label("Instant, UTC").fill("2024-05-01 00:00:30")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"at=2024-05-01T00:00:30Z"))
+        expect(page.get_by_text(re.compile("twins at 2024-05-01 00:00:30 UTC"))).to_be_visible()
+        link = page.get_by_role("link", name="oven-01")
+        assert "at=2024-05-01T00:00:30Z" in (link.get_attribute("href") or "")
+        page.get_by_role("button", name="Live").click()
+        expect(page).not_to_have_url(re.compile("at="))

@@ -18,5 +18,5 @@ export default defineConfig({
     reportCompressedSize: true,
   },
   server: { proxy: { "/api": { target: server, changeOrigin: true } } },
-  test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"], silent: "passed-only", reporters: ["dot"] },
+  test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"], silent: "passed-only" },
 });
