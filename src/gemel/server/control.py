@@ -21,7 +21,7 @@ Record = dict[str, Any]
 UNKNOWN = {"proposal": "proposal.unknown", "invocation": "invocation.unknown"}
 
 
-class Trial(BaseModel, extra="forbid"):
+class Argument(BaseModel, extra="forbid"):
     """What is to be tried on copies of the twin."""
 
     argument: FiniteFloat
@@ -47,7 +47,7 @@ def proposal(request: Request, id: Id, known_at: Known = None) -> Response:
 
 
 @router.post("/proposals/{id}/trial", **says("trial", "Try an argument on copies of the twin"))
-def trial(request: Request, id: Id, body: Trial) -> Response:
+def trial(request: Request, id: Id, body: Argument) -> Response:
     host, view = told_by(request)
     told = host.trial(id, body.argument)
     return Answer({**told, "argument": body.argument, "at": view.at, "tick": view.tick})
