@@ -18,7 +18,7 @@ from gemel.clock import SECOND, ManualClock, PacedClock, format_instant, parse_i
 from gemel.flow import loop
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
-from gemel.flow.loop import verify
+from gemel.flow.replay import verify
 from gemel.graph.plantfile import SourceSpec
 from gemel.insight.calibration import LEVELS, calibrate, histogram
 from gemel.insight.lifecycle import Change, Version, standing
@@ -26,6 +26,7 @@ from gemel.kernels import gold
 from gemel.server import kernel_forms as forms
 from gemel.server import pages
 from gemel.server.app import serve
+from gemel.store.snapshots import Snapshots
 
 START = parse_instant("2024-05-01T00:00:00Z")
 MINUTE = 60 * SECOND
@@ -350,7 +351,8 @@ def test_after_a_restart_the_line_is_the_same_and_the_ledger_replays_to_the_same
     ovens.close()
     ovens.open()
     assert {name: ovens.assets()["hotter"][name] for name in names} == before
-    assert verify(ovens.plan, ovens.host.journal, ovens.host.ledger)["same"]
+    stores = ovens.host.journal, ovens.host.ledger, Snapshots(ovens.host.data / "snapshots")
+    assert verify(ovens.plan, *stores)["same"]
 
 
 def test_what_spoke_before_a_repair_comes_back_as_doubtful_as_the_fleet(

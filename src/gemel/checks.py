@@ -280,18 +280,22 @@ def replay_check(
     """Run the whole journal again and compare every digest: the same bits, or exit 4."""
     folder = find_data(data)
     plan = plan_of(plant or folder.resolve().parent)
-    loop, stores = load("gemel.flow.loop"), load("gemel.store.ledger")
+    replay, stores = load("gemel.flow.replay"), load("gemel.store.ledger")
+    snapshots = load("gemel.store.snapshots").Snapshots(folder / "snapshots")
     with load("gemel.store.lease").Lease(folder), stderr().status("replaying the journal"):
         journal = load("gemel.flow.journals").open_journal(plan, folder)
         ledger = stores.Ledger(f"sqlite:///{folder / 'ledger.db'}", readonly=True)
         try:
-            told = loop.verify(plan, journal, ledger)
+            told = replay.verify(plan, journal, ledger, snapshots)
         finally:
             journal.close()
             ledger.close()
     if as_json:
         print_json(told)
         return
+    for part in told["skipped"]:
+        span = f"ticks {part['from']} to {part['to']}"
+        stdout().print(f"not replayed: {span}: {part['why']}", style="yellow")
     rows, entries = told["rows"], told["entries"]
     stdout().print(
         f"the same bits: {rows} ticks, {entries} entries, up to {format_instant(told['at'])}, "

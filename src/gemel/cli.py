@@ -441,14 +441,19 @@ def erase(
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Erase what a twin told before an instant: telemetry, estimates, roll-ups. It is recorded."""
+    """Erase what a twin told before an instant, from history, journal, ledger and snapshots.
+
+    It is recorded, with a receipt of what that came to (GET /api/v1/erasures).
+    """
     body = {"twin": twin, "before": before, "why": why, "by": by or getpass.getuser()}
     with client(data) as asked:
         told = asked.post("erasures", body)
     if as_json:
         print_json(told)
         return
-    stdout().print(f"{twin} before {told['before']}: it goes from history within minutes")
+    stdout().print(
+        f"{twin} before {told['before']}: it is erased within minutes; a receipt will say so"
+    )
 
 
 @app.command(rich_help_panel=ASK)

@@ -193,7 +193,7 @@ class Dataset:
         return Wanted(among, _instant(start), _instant(end), known=self._store.tick(known))
 
     def erasures(self) -> list[dict[str, Any]]:
-        """What was erased of a plant's history: {twin, before, by, why, at, done}."""
+        """What was erased of a plant: {twin, before, by, why, at, tick, done} of its history."""
         return self._plant("erasures").lake.erasures()
 
     def estimates(

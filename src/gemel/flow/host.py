@@ -533,6 +533,14 @@ class Host:
             )
         return {**told, "action": action, "by": by, "journal": sequence}
 
+    def erasures(self) -> list[dict[str, Any]]:
+        """What was erased; `done` once nothing of it is left, and `receipt` what that came to."""
+        receipts = {row["detail"]["tick"]: row["detail"] for row in self.ledger.receipts()}
+        return [
+            {**told, "done": told["tick"] in receipts, "receipt": receipts.get(told["tick"])}
+            for told in self.lake.erasures()
+        ]
+
     def start_run(
         self, definition: str, options: dict[str, Any], *, started_by: str
     ) -> dict[str, Any]:

@@ -12,7 +12,6 @@ that each gives the digest that was committed: same entries, same bits.
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,9 +24,11 @@ from gemel.flow.fleet import ENGINE, PLAN, Plan
 from gemel.flow.journals import refuse_other
 from gemel.flow.memory import Memory, begin, pack, unpack
 from gemel.flow.outcome import Outcome
+from gemel.flow.replay import differs, entries_of, iter_rows
 from gemel.flow.tick import tick
 from gemel.flow.timing import Timing
 from gemel.records import Entry, Invocation, LedgerRow
+from gemel.store.forgetting import Forgetting
 from gemel.store.journal import Journal
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger
@@ -67,7 +68,9 @@ class Loop:
         self._kept_at = time.monotonic()
         self._snapshot_at = self._kept_at + KEEP_EVERY
         self._kept_tick = -1
-        self.upkeep = Upkeep(lake, plan.plant.history)
+        keeping = plan.plant.history
+        forgetting = Forgetting(journal, ledger, snapshots, lake, keeping.journal)
+        self.upkeep = Upkeep(lake, keeping, forgetting=forgetting)
         self.memory, self.tick = self._recover()
         on_commit(self.memory, self.tick, Outcome(at=self.memory.at))
 
@@ -242,56 +245,3 @@ class Loop:
                         "detail": "the process stopped at the wire",
                     }
                     self.journal.append([Entry("sent", "loop", self.clock.now(), body=body)])
-
-
-def iter_rows(ledger: Ledger, after: int) -> Any:
-    """Every ledger row after a tick, in order."""
-    while rows := ledger.rows(after_tick=after, limit=500):
-        yield from rows
-        after = rows[-1].tick
-
-
-def entries_of(journal: Journal, row: LedgerRow) -> list[Entry]:
-    """The journal entries that one ledger row took in."""
-    count = row.journal_to - row.journal_from + 1
-    return [e for e in journal.read(row.journal_from - 1, count) if e.sequence <= row.journal_to]
-
-
-def differs(row: LedgerRow) -> Conflict:
-    """The replay of a row gave other bits than were committed."""
-    return Conflict(
-        "replay.differs",
-        f"tick {row.tick} gives other bits than the ledger holds",
-        mend="run it with the code and library versions that wrote it, or start a new directory",
-    )
-
-
-def _same_code(plan: Plan, row: LedgerRow) -> None:
-    """A row is replayed by what wrote it, or not at all."""
-    for name, version in plan.versions().items():
-        if row.versions.get(name) != version:
-            raise Conflict(
-                "replay.other_versions",
-                f"tick {row.tick} was written by {row.versions.get(name)}, this is {version}",
-                where=name,
-                mend="give the plant file and the code that wrote it (they are in the ledger row)",
-            )
-
-
-def verify(plan: Plan, journal: Journal, ledger: Ledger) -> dict[str, Any]:
-    """Run the whole ledger again from its first row and compare every digest: exact replay."""
-    memory, rows, began = begin(plan), 0, time.monotonic()
-    at = 0
-    for row in iter_rows(ledger, 0):
-        _same_code(plan, row)
-        outcome = tick(plan, memory, entries_of(journal, row))
-        if outcome.digest != row.digest:
-            raise differs(row)
-        rows, at = rows + 1, row.at
-    return {
-        "rows": rows,
-        "same": True,
-        "at": at,
-        "entries": memory.sequence,
-        "seconds": round(time.monotonic() - began, 3),
-    }

@@ -10,6 +10,7 @@ import numpy as np
 
 from gemel.control import approve, guard
 from gemel.errors import Bug
+from gemel.flow.erase import erase
 from gemel.flow.fleet import Plan
 from gemel.flow.memory import FleetMemory, Memory
 from gemel.flow.outcome import Outcome
@@ -245,6 +246,8 @@ def _promotion(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> No
 def _event(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
     body = {k: v for k, v in entry.body.items() if k != "name"}
     learn_event(memory.value, plan.plant.value, entry.body["name"], body)
+    if entry.body["name"] == "erasure":
+        erase(plan, memory, body["twin"], int(body["before"]))
     _event_told(entry, entry.body["name"], body, outcome)
 
 

@@ -53,6 +53,8 @@ def refused(
     records = ledger.dead_letters(source, REFUSED, fate="rejected")
     found: dict[str, list[Batch]] = {}
     for sequence in sorted({int(record["sequence"]) for record in records}):
+        if sequence < journal.first():
+            continue  # the journal let go of it
         for entry in journal.read(sequence - 1, 1):
             if entry.sequence != sequence or entry.batch is None or "redrive" in entry.body:
                 continue

@@ -144,10 +144,11 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Keeping:
-    """How long history is kept, s: telemetry as it came, and the roll-up of each width."""
+    """How long history is kept, s: telemetry as it came, the roll-up of each width, the journal."""
 
     retention: float = float("inf")
     rollup: dict[float, float] = field(default_factory=dict)  # width → retention, s
+    journal: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
 
 
 def _keeping(raw: dict[str, Any], where: str) -> Keeping:
-    _refuse_unknown(raw, {"retention", "rollup", "keep"}, where)
+    _refuse_unknown(raw, {"retention", "rollup", "keep", "journal"}, where)
     keep = {parse_duration(k): parse_duration(v) for k, v in raw.get("keep", {}).items()}
     widths = [parse_duration(width) for width in raw.get("rollup", [])]
     retention = parse_duration(raw.get("retention", float("inf")))
@@ -272,7 +273,8 @@ def _keeping(raw: dict[str, Any], where: str) -> Keeping:
             where=where,
             mend='add rollup = ["1h"]',
         )
-    return Keeping(retention, {width: keep.get(width, float("inf")) for width in widths})
+    journal = parse_duration(raw.get("journal", float("inf")))
+    return Keeping(retention, {width: keep.get(width, float("inf")) for width in widths}, journal)
 
 
 def _interface(name: str, raw: dict[str, Any], where: str) -> Interface:

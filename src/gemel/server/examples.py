@@ -301,6 +301,13 @@ _SUM = {
 }
 _ROW = {"twin": "st1", "instant": AT, "speed": 3000.0, "load": 91.5}
 _ERASED = {"twin": "st1", "before": AT, "by": "M. Keller", "why": "the test run of the works"}
+_RECEIPT = {
+    **_ERASED,
+    "tick": 7201,
+    "journal": {"samples": 8640, "entries": 144, "letters": 0, "how": "blanked in journal.db …"},
+    "ledger": {"records": 2},
+    "snapshots": {"replaced": 3, "by_tick": 7204},
+}
 _ESTIMATE = {"twin": "st1-b2", "binding": "bearing", "name": "wear", "mean": 0.31, "std": 0.02}
 
 _LINE = {
@@ -383,6 +390,7 @@ _STATUS = {
     "unfinished_invocations": 0,
     "journal_sequence": 61_003,
     "journal_behind": 0,
+    "journal": {"where": "journal.db", "first": 1, "last": 61_003, "away": "", "fenced": 0},
     "now": AT,
     "speed": 1.0,
     "running": True,
@@ -509,7 +517,7 @@ EXAMPLES: dict[str, Any] = {
     "latest": _items({**_SAMPLE, "unit": "rpm", **_GOOD}),
     "fleet": {**_items({**_SUM, "mean": 3000.1}), "notes": []},
     "asof": {**_items(_ROW), "notes": []},
-    "erasures": _items({**_ERASED, **_NOW, "done": True}),
+    "erasures": _items({**_ERASED, **_NOW, "done": True, "receipt": _RECEIPT}),
     "erase": {**_ERASED, "journal": 61_009},
     "findings": _items(_FINDING),
     "proposals": _items(_PROPOSAL),

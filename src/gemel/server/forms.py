@@ -490,6 +490,14 @@ class Brief(Now):
     value: ValueLine
 
 
+class JournalState(Form):
+    where: str
+    first: int = Field(description="the oldest entry that is still there")
+    last: int
+    away: str = Field(description="why it cannot be reached now; empty: it can")
+    fenced: int = Field(description="entries of former writers, which did not enter")
+
+
 class PlantStatus(Now):
     plant: str
     open_findings: int
@@ -497,6 +505,7 @@ class PlantStatus(Now):
     unfinished_invocations: int
     journal_sequence: int
     journal_behind: int
+    journal: JournalState
     now: str
     speed: float | None
     running: bool

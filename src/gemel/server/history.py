@@ -287,7 +287,7 @@ def _notable(host: Host, wanted: Wanted, found: pa.Table) -> Record:
 @router.get("/erasures", **says("erasures", "What was erased of history, by whom and why"))
 def erasures(request: Request) -> Response:
     host, view = told_by(request)
-    return answer(view, {"items": host.lake.erasures(), "next": None})
+    return answer(view, {"items": host.erasures(), "next": None})
 
 
 @router.post("/erasures", status_code=202, **says("erase", "Erase what a twin told before then"))

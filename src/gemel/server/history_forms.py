@@ -113,11 +113,26 @@ class Erased(Form):
     why: str
 
 
+class ErasedEntries(Form):
+    samples: int
+    entries: int
+    letters: int = Field(description="dead letters that named the twin")
+    how: str
+
+
+class Receipt(Erased):
+    tick: int
+    journal: ErasedEntries
+    ledger: dict[str, int]
+    snapshots: dict[str, int]
+
+
 class Erasure(Erased):
     at: Instant
     instant: Instant = None
     tick: int
     done: bool
+    receipt: Receipt | None
 
 
 class Erasures(Page):

@@ -106,7 +106,9 @@ class Table:
         self._commit(old, new, marks, name, True, changes)
 
     def vacuum(self, hours: int = WEEK) -> int:
-        """Delete files that were replaced so long ago; how many. 0 hours: all that were."""
+        """Delete files that were replaced so long ago; how many. 0 hours: all that were, and the
+        log of before, which tells the least and greatest value of each.
+        """
         with told(self.folder):
             if not (self.folder / "_delta_log").is_dir():
                 return 0
@@ -115,6 +117,11 @@ class Table:
                 hours, dry_run=False, enforce_retention_duration=False, full=hours >= WEEK
             )
             handle.create_checkpoint()
+            if not hours:
+                for path in (self.folder / "_delta_log").iterdir():
+                    version = path.name.partition(".")[0]
+                    if version.isdecimal() and int(version) < handle.version():
+                        path.unlink()
             return len(set(gone))
 
     def _commit(

@@ -31,6 +31,7 @@ from gemel.store.coded import coded
 CALLERS = 64  # who may hold unwritten entries at once; the others wait: back-pressure
 TAIL = 1_000_000  # samples (or entries) just written that are kept in memory for who reads on
 SOON = 1.0  # s that who can come again waits for what is known to be away
+LETTER = ("code", "size", "samples", "erased")  # of a dead letter, what an erasure leaves
 SMALL = 64  # samples; below it JSON is faster than an Arrow stream (measured: 40 µs against 240)
 
 Row = tuple[str, str, str, int, bytes | memoryview | None, str]
@@ -46,6 +47,18 @@ class Pending:
     sequences: list[int] = field(default_factory=list)
     error: GemelError | None = None
     done: bool = False
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasure came to. samples: blanked, in so many entries, which stay with their
+    sequence and say so · letters: dead ones that named the twin · how: in words, what is left where
+    """
+
+    samples: int = 0
+    entries: int = 0
+    letters: int = 0
+    how: str = ""
 
 
 class Journal(ABC):
@@ -96,6 +109,14 @@ class Journal(ABC):
         """Let go of entries with a sequence less than `before`, or of fewer; returns `first()`.
 
         Positions outlive their entries. May be called from any thread while others append and read.
+        """
+
+    @abstractmethod
+    def erase(self, twin: str, before: int, until: int, held: int) -> Erased | None:
+        """Let go of what a twin told from before an instant, in entries up to `until`.
+
+        held: the sequence up to which a snapshot was taken since: nobody restarts from before it.
+        None: not yet, ask again. To do it twice does nothing more.
         """
 
     @abstractmethod
@@ -324,6 +345,29 @@ def _entry(sequence: int, row: Row, where: str) -> Entry:
     except (ValueError, pa.ArrowException) as problem:
         raise damaged(where, f"entry {sequence}: {problem}") from problem
     return Entry(kind, source, received_at, position, batch, facts, sequence)
+
+
+def without(row: Row, twin: str, before: int) -> tuple[Row, int, int]:
+    """A row without what a twin told from before an instant; how many samples and letters went.
+
+    The body then says `{"erased": n}`. A letter that cannot be decoded may tell of any instant: one
+    that names the twin is blanked.
+    """
+    kind, source, position, received_at, blob, text = row
+    body = json.loads(text) if text else {}
+    samples = letters = 0
+    if blob is not None:
+        batch = decode(bytes(blob))
+        gone = batch.twin.are(twin) & (batch.instant < before)
+        if samples := int(gone.sum()):
+            blob = encode(batch.part(~gone))
+    elif kind == "dead" and twin in json.dumps(body, ensure_ascii=False):
+        body, letters = {name: body[name] for name in LETTER if name in body}, 1
+    if not samples and not letters:
+        return row, 0, 0
+    body["erased"] = body.get("erased", 0) + samples + letters
+    told = json.dumps(body, separators=(",", ":"))
+    return (kind, source, position, received_at, blob, told), samples, letters
 
 
 def encode(batch: Batch) -> bytes | memoryview:

@@ -16,7 +16,7 @@ from typing import Any
 
 from gemel import hooks
 from gemel.errors import Conflict, Unavailable
-from gemel.store.journal import Journal, Pending, Row, damaged
+from gemel.store.journal import Erased, Journal, Pending, Row, damaged, without
 
 FORMAT = 2  # of the file; kept in user_version. 1 had neither `state` nor `place`
 CHECKPOINT = 16 << 20  # bytes the write-ahead log grows before it is folded into the file
@@ -40,6 +40,7 @@ _CLAIM = "UPDATE state SET value = value + 1 WHERE name = 'writer'"
 _POSITION = """
 SELECT position FROM entry WHERE source = ?1 AND position <> '' ORDER BY sequence DESC LIMIT 1
 """
+_BLANK = "UPDATE entry SET batch = ?, body = ? WHERE sequence = ?"
 _PLACED = "SELECT position FROM place WHERE source = ?"
 _PLACE = """
 INSERT OR REPLACE INTO place SELECT source, position FROM entry WHERE sequence IN
@@ -181,6 +182,39 @@ class SqliteJournal(Journal):
             with self._change() as base:
                 if not base.execute(_FORGET, (before, CHUNK)).rowcount:
                     return self.first()
+
+    def erase(self, twin: str, before: int, until: int, held: int) -> Erased | None:
+        """At once: entries are written anew without it, and the old bytes overwritten with zeros;
+        last of all the write-ahead log is emptied."""
+        samples = entries = letters = 0
+        after = self.first() - 1
+        while rows := [row for row in self._fetch(after, CHUNK) if row[0] <= until]:
+            after, changed = rows[-1][0], []
+            for sequence, row in rows:
+                new, some, dead = without(row, twin, before)
+                if some or dead:
+                    changed.append((new[4], new[5], sequence))
+                    samples, letters, entries = samples + some, letters + dead, entries + 1
+            if changed:
+                with self._change() as base:
+                    base.executemany(_BLANK, changed)
+        with self._turn:
+            self._tail.clear()
+            self._held = 0
+        how = "blanked in journal.db and overwritten there; the entries stay, with their sequence"
+        if not self._empty_log():
+            how += "; a reader is in the way of journal.db-wal, which is overwritten later"
+        return Erased(samples, entries, letters, how)
+
+    def _empty_log(self) -> bool:
+        """Whether nothing is left in the write-ahead log that was there until now."""
+        with self._told():
+            base = self._open()
+            try:
+                busy, _, _ = base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                base.close()
+        return not busy
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from gemel import hooks
 from gemel.errors import Conflict, GemelError, Invalid, NotFound, Unavailable
 from gemel.records import Entry
-from gemel.store.journal import Journal, Pending, Row, damaged
+from gemel.store.journal import Erased, Journal, Pending, Row, damaged
 from gemel.store.journalrules import BLANK, HEAD, HEADER, Record, Standing, read_record, value_of
 
 PATIENCE = 30.0  # s that opening waits for a cluster that is away
@@ -152,7 +152,7 @@ class KafkaJournal(Journal):
                 where=self.where,
                 mend=f"give it one partition and {needed}; Gemel itself lets go of what is old",
             )
-        self.segment = float(config.get("segment.ms") or 0) / 1e3
+        self._segment = float(config.get("segment.ms") or 0) / 1e3
         return int(config.get("max.message.bytes") or 1_000_000)
 
     def _find(self, until: float) -> None:
@@ -476,6 +476,21 @@ class KafkaJournal(Journal):
                     ) from problem
                 self._first = mark
         return self._first
+
+    def erase(self, twin: str, before: int, until: int, held: int) -> Erased | None:
+        """A record cannot be changed: all entries up to a mark after `until` are forgotten, once a
+        snapshot holds what they came to."""
+        if self._mark <= until:
+            self.seal()
+        if held < self._mark:
+            return None
+        first = self.forget(self._mark)
+        how = (
+            f"every entry before {first} can be read no more; the brokers delete their files when"
+            f" the segments that hold them close (segment.ms of the topic is {self._segment:g} s)"
+            " and are cleaned"
+        )
+        return Erased(how=how)
 
     # ---- what goes wrong ------------------------------------------------------------------------
 

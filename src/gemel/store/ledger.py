@@ -24,6 +24,7 @@ from gemel.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from gemel.records import LedgerRow
 
 Record = dict[str, Any]
+ERASED = "erased"  # the action of a receipt
 
 _ROW = [field.name for field in fields(LedgerRow)]
 
@@ -84,6 +85,7 @@ _dead_letter = sa.Table(
     _column("source", _Name, index=True),
     _column("record", sa.JSON),
 )
+_LEFT = ("source", "fate", "code", "at", "sequence")  # of one that was erased
 _TOLD = ("twin", "signal", "message", "head")  # of a dead letter, what a text is looked for in
 _run = sa.Table(
     "run",
@@ -321,6 +323,29 @@ class Ledger:
             query = query.where(sa.or_(*(part.contains(text, autoescape=True) for part in parts)))
         return [row[0] for row in self._ask(query.limit(limit))]
 
+    def erase(self, twin: str, before: int, tick: int) -> int:
+        """Blank what dead letters and refused samples up to a tick tell of a twin from before an
+        instant; how many. What was found, proposed and decided stays."""
+        count = 0
+        for table, column in ((_dead_letter, "record"), (_ledger, "rejects")):
+            kept = table.c[column]
+            keys = list(table.primary_key.columns)
+            named = sa.cast(kept, sa.String).contains(twin, autoescape=True)
+            query = sa.select(*keys, kept).where(table.c.tick <= tick, named)
+            for row in self._ask(query):
+                found = row[-1] if isinstance(row[-1], list) else [row[-1]]
+                left = [_blank(record, twin, before) for record in found]
+                if left != found:
+                    count += sum(a != b for a, b in zip(left, found, strict=True))
+                    one = sa.and_(*(key == row[k] for k, key in enumerate(keys)))
+                    value = left if isinstance(row[-1], list) else left[0]
+                    with self._writing() as base:
+                        base.execute(table.update().where(one).values({column: value}))
+        if self.url.get_backend_name() == "sqlite":
+            with _told(self.url), self._engine.connect() as base:
+                base.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
+
     # -- runs -------------------------------------------------------------------------------
 
     def put_run(self, record: Record) -> None:
@@ -369,6 +394,11 @@ class Ledger:
     def audits(self, limit: int = 100) -> list[Record]:
         """Audit rows, newest first."""
         rows = self._ask(_audit.select().order_by(_audit.c.n.desc()).limit(limit))
+        return [dict(row._mapping) for row in rows]
+
+    def receipts(self) -> list[Record]:
+        """What the erasures that were carried out came to, as the audit chain has them."""
+        rows = self._ask(_audit.select().where(_audit.c.action == ERASED).order_by(_audit.c.n))
         return [dict(row._mapping) for row in rows]
 
     def audit_break(self) -> int | None:
@@ -454,6 +484,7 @@ def engine(url: str, readonly: bool = False) -> sa.Engine:
             else:
                 base.execute("PRAGMA journal_mode=WAL")
                 base.execute("PRAGMA synchronous=FULL")
+                base.execute("PRAGMA secure_delete=ON")
 
     return made
 
@@ -515,6 +546,18 @@ def _keep(base: sa.Connection, kind: str, tick: int, records: list[Record], at: 
     base.execute(old, [{"key": key} for key in latest])
     columns = [column.name for column in table.columns]
     base.execute(table.insert(), [{name: row[name] for name in columns} for row in latest.values()])
+
+
+def _blank(record: Record, twin: str, before: int) -> Record:
+    """A refused sample or a dead letter without what it told of a twin."""
+    instant = record.get("instant")
+    if isinstance(instant, int):
+        gone = record.get("twin") == twin and instant < before
+    else:
+        gone = twin in json.dumps(record, ensure_ascii=False)
+    if not gone or record.get("erased"):
+        return record
+    return {name: record[name] for name in _LEFT if name in record} | {"erased": 1}
 
 
 def _row(row: Any) -> LedgerRow:

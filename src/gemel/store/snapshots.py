@@ -1,6 +1,7 @@
 """Snapshots: the memory of the tick at one instant of known time, to restart from.
 
-Owns    the files `snapshots/TICK.npz`, each whole or not there, each with its checksum.
+Owns    the files `snapshots/TICK.npz`, each whole or not there, each with its checksum; and those
+        that are kept on, in `snapshots/kept`, to replay from where the journal lets go.
 Never   is the truth: a damaged or missing one costs a longer replay of the journal, no more.
 
 A file is a NumPy archive without pickle: `array.0`, `array.1` …, and `book`, the UTF-8 bytes of a
@@ -22,6 +23,7 @@ from gemel.errors import Invalid, Unavailable
 from gemel.fingerprint import fingerprint
 
 KEPT = 3
+PINNED = "kept"
 
 Arrays = dict[str, NDArray[Any]]
 _log = logging.getLogger("gemel.store")
@@ -54,7 +56,7 @@ class Snapshots:
                 os.fsync(file.fileno())
             hooks.at("snapshot.before_rename")
             partial.rename(path)
-            self._sync()
+            _sync(self.folder)
             hooks.at("snapshot.after_rename")
             for old in self.ticks()[KEPT:]:
                 (self.folder / f"{old}.npz").unlink(missing_ok=True)
@@ -70,16 +72,53 @@ class Snapshots:
         return path
 
     def ticks(self) -> list[int]:
-        """The ticks that have a snapshot, newest first, damaged ones among them."""
-        names = (path.stem for path in self.folder.glob("*.npz"))
-        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+        """The ticks of the last snapshots, newest first, damaged ones among them."""
+        return _ticks(self.folder)
+
+    def pins(self) -> list[int]:
+        """The ticks of the snapshots that are kept on, newest first."""
+        return _ticks(self.folder / PINNED)
+
+    def pin(self, tick: int) -> bool:
+        """Keep the snapshot of a tick on, whatever follows; False where it is not there any more.
+
+        It is the same file under a second name.
+        """
+        there, pinned = self.folder / f"{tick}.npz", self.folder / PINNED / f"{tick}.npz"
+        pinned.parent.mkdir(parents=True, exist_ok=True)
+        if not pinned.exists():
+            try:
+                os.link(there, pinned)
+            except FileNotFoundError:
+                return False
+            _sync(pinned.parent)
+        return True
+
+    def drop(self, before: int, *, only_pins: bool = False) -> int:
+        """Delete the snapshots of ticks before one, or of these only the pinned; how many."""
+        gone = [self.folder / PINNED / f"{tick}.npz" for tick in self.pins() if tick < before]
+        if not only_pins:
+            gone += [self.folder / f"{tick}.npz" for tick in self.ticks() if tick < before]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len({path.name for path in gone})
+
+    def after(self, tick: int) -> tuple[int, Arrays, dict[str, Any]] | None:
+        """The oldest whole snapshot of `tick` or later; else None."""
+        ticks = sorted({*self.ticks(), *self.pins()})
+        return self._whole([one for one in ticks if one >= tick])
 
     def latest(self, not_after: int | None = None) -> tuple[int, Arrays, dict[str, Any]] | None:
         """The newest whole snapshot (with tick ≤ `not_after`): tick, arrays, book; else None."""
-        for tick in self.ticks():
-            if not_after is not None and tick > not_after:
-                continue
+        ticks = sorted({*self.ticks(), *self.pins()}, reverse=True)
+        return self._whole([one for one in ticks if not_after is None or one <= not_after])
+
+    def _whole(self, ticks: list[int]) -> tuple[int, Arrays, dict[str, Any]] | None:
+        """The first of some that is not damaged."""
+        for tick in ticks:
             path = self.folder / f"{tick}.npz"
+            if not path.exists():
+                path = self.folder / PINNED / path.name
             try:
                 arrays, book = _load(path, tick)
             except Exception as problem:  # damage shows in a dozen ways: zip, zlib, NumPy, JSON
@@ -88,12 +127,18 @@ class Snapshots:
             return tick, arrays, book
         return None
 
-    def _sync(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+
+def _sync(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _ticks(folder: Path) -> list[int]:
+    names = (path.stem for path in folder.glob("*.npz"))
+    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 
 def _content(tick: int, arrays: Arrays, book: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from gemel.clock import SECOND
 from gemel.errors import GemelError, Unavailable
 from gemel.graph.plantfile import Keeping
 from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, apart, cut, read, sort
+from gemel.store.forgetting import Forgetting
 from gemel.store.lake import FACT, NEWEST, SCHEMAS, Lake
 from gemel.store.rollups import KEYS, Tier, is_amended, tiers
 from gemel.store.sql import Facts, Reader
@@ -48,12 +49,13 @@ class Upkeep:
     """The upkeep of one lake, by the one process that writes it.
 
     closed: the instant before which no fact is expected any more, ns · failure: what the last
-    round could not do; the next tries again.
+    round could not do; the next tries again. forgetting: what else is let go of, journal first
     """
 
     lake: Lake
     keeping: Keeping = field(default_factory=Keeping)
     failure: GemelError | None = None
+    forgetting: Forgetting | None = None
 
     def __post_init__(self) -> None:
         self._reader = Reader(threads=1)
@@ -102,6 +104,8 @@ class Upkeep:
             yield from self._join(table, KEYS)
         yield from self._drop(closed)
         yield from self._erase()
+        if self.forgetting is not None:
+            yield from self.forgetting.round(closed)
         if time.monotonic() - self._vacuumed > HOUR:
             self.vacuum()
             yield "vacuumed"
