@@ -8,7 +8,6 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from gemel.errors import NotFound, Unavailable
 from gemel.flow.fleet import Plan, load_plan
 from gemel.flow.host import Host
 from gemel.graph.plantfile import SourceSpec
-from gemel.plant.simulator import PlantConfig, history, run_plant
+from gemel.plant.simulator import PlantConfig, await_plant, history
 from gemel.plant.truth import START
 from gemel.plant.wires import ToMqtt
 from gemel.server.app import serve
@@ -57,16 +56,19 @@ def run_demo(
         head = f"[dim]{time.monotonic() - began:6.1f} s[/]  "
         err.print(head + what, highlight=False, soft_wrap=True)
 
+    plant = PlantProcess()
     host = begin(data, speed, say)
-    process: SpawnProcess | None = None
     try:
         with stopping() as asked, serve(host, port) as server:
-            process = plant_process(host)
+            plant.run(host)
             _refit(host, say)
             say(f"live: {server.link}")
             watch(host, asked, plain=plain, seconds=seconds, data=hint(data))
     finally:
-        stop(process, host)
+        try:
+            plant.stop()  # first, so that nothing it says is missed
+        finally:
+            host.stop()
     if host.failure is not None:
         raise host.failure
 
@@ -86,22 +88,32 @@ def begin(data: Path, speed: float, say: Say) -> Host:
     ).start()
 
 
-def plant_process(host: Host) -> SpawnProcess:
-    """The steam hall in a process of its own, on the host's clock, over MQTT."""
-    clock, address = host.clock, host.broker_address
-    assert isinstance(clock, PacedClock) and address is not None
-    config = PlantConfig(
-        host.data,
-        ToMqtt(address),
-        at=clock.start,
-        wall=clock.wall,
-        speed=clock.speed,
-    )
-    process = multiprocessing.get_context("spawn").Process(
-        target=run_plant, args=(config,), name="gemel-plant", daemon=True
-    )
-    process.start()
-    return process
+class PlantProcess:
+    """The steam hall in a process of its own, which loads while the host gets ready."""
+
+    def __init__(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        told, self._tell = spawn.Pipe(duplex=False)
+        self._process = spawn.Process(
+            target=await_plant, args=(told,), name="gemel-plant", daemon=True
+        )
+        self._process.start()
+        told.close()
+
+    def run(self, host: Host) -> None:
+        """On the host's clock, over MQTT."""
+        clock, address = host.clock, host.broker_address
+        assert isinstance(clock, PacedClock) and address is not None
+        at, wall, speed = clock.start, clock.wall, clock.speed
+        self._tell.send(PlantConfig(host.data, ToMqtt(address), at=at, wall=wall, speed=speed))
+
+    def stop(self) -> None:
+        """End it, saved."""
+        self._process.terminate()
+        self._process.join(10)
+        if self._process.is_alive():
+            self._process.kill()
+            raise Unavailable("demo.plant", "the plant did not stop", mend="start the demo again")
 
 
 def learn(plan: Plan, data: Path, say: Say, days: float = DAYS) -> None:
@@ -156,14 +168,3 @@ def _wind_before(plan: Plan) -> pl.DataFrame:
     table = table.with_columns(when)
     recent = (pl.col("time") <= start) & (pl.col("time") > start - pl.duration(days=4))
     return table.filter(recent)
-
-
-def stop(process: SpawnProcess | None, host: Host) -> None:
-    """The plant first, so that nothing it says is missed; then the host."""
-    if process is not None and process.is_alive():
-        process.terminate()
-        process.join(10)
-        if process.is_alive():
-            process.kill()
-            raise Unavailable("demo.plant", "the plant did not stop", mend="start the demo again")
-    host.stop()

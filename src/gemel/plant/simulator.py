@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,16 @@ def run_plant(config: PlantConfig, stop: threading.Event | None = None) -> None:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def await_plant(told: Connection) -> None:
+    """`run_plant` in a process made beforehand: all is loaded when it is told how to run."""
+    pa.array([0])  # pyarrow loads what it will need when it is first used
+    try:
+        config: PlantConfig = told.recv()
+    except (EOFError, KeyboardInterrupt):  # nobody will ask any more
+        return
+    run_plant(config)
 
 
 def history(
