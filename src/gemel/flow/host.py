@@ -4,7 +4,6 @@ Owns    what is opened and started together, and stopped in the right order.
 Never   decides: it carries questions to the journal and answers back from the ledger.
 """
 
-import os
 import secrets
 import threading
 import time
@@ -49,7 +48,7 @@ from gemel.flow.view import View, look
 from gemel.flow.why import why
 from gemel.intake.quality import CODES, admit
 from gemel.records import REASONS, Entry
-from gemel.store import declared
+from gemel.store import declared, small
 from gemel.store.lake import Lake
 from gemel.store.lease import Lease
 from gemel.store.ledger import Ledger
@@ -575,14 +574,7 @@ def secret(path: Path) -> str:
             path.chmod(0o600)
         known = path.read_text(encoding="utf-8").strip()
     if not known:
-        partial = path.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "w") as out:
-            out.write(secrets.token_urlsafe(32))
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(path)
+        small.put(path, secrets.token_urlsafe(32), 0o600)
     return path.read_text(encoding="utf-8").strip()
 
 

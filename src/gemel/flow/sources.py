@@ -5,7 +5,6 @@ Never   speaks a protocol.
 """
 
 import json
-import os
 import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from gemel.connect.things import Things
 from gemel.errors import Invalid, Unavailable
 from gemel.flow.fleet import Plan
 from gemel.graph.plantfile import SourceSpec
+from gemel.store import small
 
 FILES = ("csv", "parquet")
 HTTP_OPTIONS = ("format", "map")
@@ -247,12 +247,7 @@ def embedded(data: Path) -> tuple[EmbeddedBroker, Address]:
     except Unavailable:
         broker = EmbeddedBroker(port=0, user=user, password=password).start()
     told = {"host": "127.0.0.1", "port": broker.port, "user": user, "password": password}
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "w") as out:
-        json.dump(told, out)
-    partial.replace(path)
+    small.put(path, json.dumps(told), 0o600)
     return broker, Address("127.0.0.1", broker.port, user, password)
 
 

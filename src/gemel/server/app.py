@@ -10,7 +10,6 @@ import os
 import socket
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -46,6 +45,7 @@ from gemel.server.answers import BROKEN, UNREAD, Answer
 from gemel.server.auth import RETRY, Gate
 from gemel.server.board import Board
 from gemel.server.page import PageFiles
+from gemel.store import small
 
 PORT = 8787
 STATUS: list[tuple[type[GemelError], int]] = [
@@ -193,7 +193,11 @@ class Server:
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.005)
-        _write(self._file, {"url": self.url, "pid": os.getpid()})
+        try:
+            small.put(self._file, json.dumps({"url": self.url, "pid": os.getpid()}))
+        except Unavailable:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Finish the requests in hand, end the live streams, free the port. Twice is once."""
@@ -229,9 +233,3 @@ def _listen(port: int) -> socket.socket:
         ) from None
     listener.listen(128)
     return listener
-
-
-def _write(path: Path, body: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(body), encoding="utf-8")
-    partial.replace(path)

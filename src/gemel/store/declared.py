@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gemel.errors import Invalid
+from gemel.store import small
 
 FILE = "plant.json"
 
 
 def write(folder: Path, told: dict[str, Any]) -> None:
     """Into a data directory: whole, or not at all."""
-    partial = folder / f".{FILE}.partial"
-    partial.write_text(json.dumps(told), encoding="utf-8")
-    partial.replace(folder / FILE)
+    small.put(folder / FILE, json.dumps(told))
 
 
 class Declared:

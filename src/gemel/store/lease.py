@@ -29,12 +29,7 @@ class Lease:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as problem:
-            raise Unavailable(
-                "lease.unwritable",
-                f"the data directory cannot be written: {problem}",
-                where=str(data),
-                mend="give another directory with --data, or mend its owner and mode",
-            ) from problem
+            raise _unwritable(data, problem) from problem
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
@@ -46,12 +41,20 @@ class Lease:
                 where=str(data),
                 mend=f"stop it (kill {pid or 'PID'}), or start with another --data",
             ) from problem
-        self.note(0)
+        try:
+            self.note(0)
+        except Unavailable:
+            os.close(self._file)
+            raise
 
     def note(self, epoch: int) -> None:
         """Write pid and epoch into the file, for people who look."""
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps({"pid": os.getpid(), "epoch": epoch}).encode(), 0)
+        told = json.dumps({"pid": os.getpid(), "epoch": epoch}).encode()
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, told, 0)
+        except OSError as problem:
+            raise _unwritable(self.path.parent, problem) from problem
 
     def release(self) -> None:
         """Let the next writer in. A second release does nothing."""
@@ -86,6 +89,15 @@ class Lease:
             return None
         finally:
             os.close(file)
+
+
+def _unwritable(data: Path, problem: OSError) -> Unavailable:
+    return Unavailable(
+        "lease.unwritable",
+        f"the data directory cannot be written: {problem}",
+        where=str(data),
+        mend="make room on the disk, give another --data, or mend the owner and mode of this one",
+    )
 
 
 def _pid(text: bytes) -> int | None:
