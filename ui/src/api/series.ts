@@ -51,7 +51,7 @@ export function residualLines(of: SeriesLine): Line[] {
   const zero = { label: "expected", unit, times, values: times.map(() => 0), colour: 1, style: "dash" } as const;
   return [
     { ...zero, low: wide.map((w) => (w === null ? null : -w)), high: wide },
-    { label: "measured − expected", unit, times, values, colour: 2, style: "points" },
+    { label: "measured − expected", unit, times, values, colour: 2, style: of.thinned ? "line" : "points" },
   ];
 }
 

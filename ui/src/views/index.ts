@@ -16,5 +16,6 @@ export interface View {
 export const VIEWS: View[] = [
   { route: "/", title: "Fleet", nav: { icon: "fleet", key: "f" }, Page: lazy(() => import("./fleet")) },
   { route: "/asset/:id", title: "Asset", Page: lazy(() => import("./asset")) },
+  { route: "/trends", title: "Trends", nav: { icon: "trends", key: "t" }, Page: lazy(() => import("./trends")) },
   { route: "/inbox", title: "Inbox", nav: { icon: "inbox", key: "i" }, Page: lazy(() => import("./inbox")) },
 ];

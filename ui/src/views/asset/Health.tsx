@@ -78,10 +78,10 @@ function Distribution({ of }: { of: Rul }) {
   );
 }
 
-function saidOf(of: Rul): React.ReactNode & string {
+function saidOf(of: Rul): string {
   const { "0.05": soon, "0.5": median, "0.95": late } = of.quantiles;
   if (typeof median === "number")
     return `Reached in ${durationText(median)} (90 %: ${durationText(soon)} to ${typeof late === "number" ? durationText(late) : `beyond ${durationText(of.horizon)}`})`;
-  if (typeof soon === "number") return `Not likely within ${durationText(of.horizon)}; 5 % reach it before ${durationText(soon)}`;
-  return `Beyond ${durationText(of.horizon)}, as far as is looked ahead`;
+  const beyond = `Median beyond ${durationText(of.horizon)}`;
+  return typeof soon === "number" ? `${beyond}; 5 % reach it before ${durationText(soon)}` : `${beyond}, as far as is looked ahead`;
 }

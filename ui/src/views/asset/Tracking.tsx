@@ -48,9 +48,11 @@ export function Tracking(props: TrackingProps) {
         const measured = named(data, sensor.series);
         const empty = data && !foreseen?.times.length && !measured?.times.length;
         const lines: Line[] = [];
+        // As points what is measured lies over what is expected, as a dense line under it.
+        const dense = (measured?.times.length ?? 0) > 400;
+        if (measured && sensor.own === sensor.unit) lines.push(lineOf(measured, { label: "measured", colour: 2, style: dense ? "line" : "points" }));
         if (foreseen) lines.push(lineOf(foreseen, { label: "expected", colour: 1, style: "dash" }));
-        if (measured && sensor.own === sensor.unit)
-          lines.push(lineOf(measured, { label: "measured", colour: 2, style: measured.times.length > 400 ? "line" : "points" }));
+        if (!dense) lines.reverse();
         return (
           <Panel
             key={sensor.port}
