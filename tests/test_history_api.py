@@ -77,6 +77,8 @@ def test_history_is_told_thinned_summed_and_on_one_time_line(tanks: Tanks) -> No
     told = ask("telemetry", twin="t1", valid=span, downsample=20)
     assert [row["signal"] for row in told["items"]] == ["flow"] * 20 + ["level"] * 20
     assert told["items"][0]["instant"] == format_instant(START) and told["notes"] == []
+    few = ask("telemetry", twin="t1", signal="level", valid=span, downsample=6, thin="minmax")
+    assert {0.0, 59.0} <= {row["value"] for row in few["items"]} and len(few["items"]) <= 8
     sums = ask("telemetry/fleet", every="1min", signal="level", valid=span)["items"]
     assert [row["count"] for row in sums] == [120] * 10 and sums[0]["mean"] == 29.5
     each = ask("telemetry/fleet", every="5min", by="twin", signal="level", valid=span)["items"]

@@ -240,11 +240,11 @@ class Host:
         """The latest picture: taken when it is asked for, between two ticks."""
         loop = self._turning()
         with self._looking:
-            began = time.monotonic()
             if self._view is None or (
-                self._view.tick != loop.tick and (self._news or began >= self._look_at)
+                self._view.tick != loop.tick and (self._news or time.monotonic() >= self._look_at)
             ):
                 with loop.still:
+                    began = time.monotonic()  # waiting for the tick costs it nothing
                     self._news = False
                     self._view = look(self.plan, loop.memory, loop.tick, loop.epoch, self._view)
                 done = time.monotonic()

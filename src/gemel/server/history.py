@@ -34,12 +34,13 @@ from gemel.server.asked import (
 )
 from gemel.server.pages import says
 from gemel.store.rollups import aggregate
-from gemel.store.series import asof, line, thin
+from gemel.store.series import asof, line, lttb, minmax, thin
 from gemel.store.wanted import Wanted
 
 router = APIRouter()
 FACTS = 300_000  # rows of the lake that one request takes into memory
 GRADES = ("good", "uncertain", "bad")
+THIN = {"lttb": lttb, "minmax": minmax}
 TOLD = 50_000  # rows that one answer tells
 
 Some = Annotated[list[Annotated[str, Field(max_length=130)]], Query(min_length=1, max_length=50)]
@@ -186,11 +187,16 @@ def lines(
     signal: Names = None,
     valid: Valid = None,
     downsample: Annotated[int, Query(ge=3, le=5000, description="points of a line")] = 500,
+    thinned: Annotated[
+        Literal["lttb", "minmax"],
+        Query(alias="thin", description="to what keeps the look, or to the extremes"),
+    ] = "lttb",
     known_at: Known = None,
 ) -> Response:
     host, view = told_by(request)
     wanted = _wanted(host, twin, signal, valid, known_at)
-    return answer(view, _notable(host, wanted, thin(line(host.lake, wanted), downsample)))
+    rows = thin(line(host.lake, wanted), downsample, THIN[thinned])
+    return answer(view, _notable(host, wanted, rows))
 
 
 @router.get("/telemetry/latest", **says("latest", "The newest sample of each signal of each twin"))

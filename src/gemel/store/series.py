@@ -4,7 +4,7 @@ Owns    reading a line back over what retention has dropped, thinning it, and th
 Never   makes up a value: a thinned line is some of its points, a joined one what was there last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -76,7 +76,10 @@ def minmax(instant: Instants, value: Floats, points: int) -> NDArray[np.int64]:
     return np.unique(kept)
 
 
-def thin(rows: pa.Table, points: int) -> pa.Table:
+Thinning = Callable[[Instants, Floats, int], NDArray[np.int64]]
+
+
+def thin(rows: pa.Table, points: int, how: Thinning = lttb) -> pa.Table:
     """Each line (twin, signal) of rows in order of twin, signal and instant, in `points` points."""
     if not len(rows):
         return rows
@@ -86,7 +89,7 @@ def thin(rows: pa.Table, points: int) -> pa.Table:
     edges = [0, *(1 + np.flatnonzero(np.diff(line))).tolist(), len(line)]
     instant, value = rows["instant"].to_numpy(), rows["value"].to_numpy()
     kept = [
-        a + lttb(instant[a:b], value[a:b], points)
+        a + how(instant[a:b], value[a:b], points)
         for a, b in zip(edges[:-1], edges[1:], strict=True)
     ]
     return rows.take(pa.array(np.concatenate(kept)))
