@@ -217,3 +217,15 @@ def test_what_each_source_sent_is_counted_in_parts_of_a_span(hall: Hall) -> None
         kept = [row for row in facts.to_pylist() if row["source"] == "hall" and not row["quality"]]
         assert told["every"] == 3600.0 and sum(source["good"]) == len(kept) > 0
         assert all(lag is not None and lag >= 0.0 for lag in source["lag"])
+
+
+def test_the_books_of_an_instant_of_the_past_balance_as_well(hall: Hall) -> None:
+    with serve(hall.host, 0), Client(hall.host.data) as client:
+        half = format_instant(START + 6 * 3600 * SECOND)
+        then, now = (
+            next(one for one in client.get("sources", **when)["items"] if one["source"] == "hall")
+            for when in ({"known_at": half}, {})
+        )
+        assert then["balanced"] and now["balanced"]
+        assert 0 < then["received"] < now["received"]
+        assert client.get("dead-letters", known_at=half)["items"] == []

@@ -124,6 +124,12 @@ class Trust:
         gone = np.bincount(self._twin[self.since > 0], minlength=count)
         return np.asarray((due > 0) & (due == gone))
 
+    @cached_property
+    def partly_silent(self) -> Bools:
+        """The twins of whose signals with a period some is not heard: (T,)."""
+        gone = np.bincount(self._twin[self.since > 0], minlength=len(self.plan.seats.ids))
+        return np.asarray(gone > 0)
+
     def told(self, number: int) -> dict[str, Any]:
         """The score of one twin, None when nothing was due, and its signals that are silent."""
         slots, signal = self.plan.rules.periods.slots, self.plan.rules.names[1]

@@ -90,16 +90,28 @@ def inbox(host: Host, view: View) -> Record:
 
 def sources(host: Host, view: View) -> Record:
     """The books of every source, with its score, its clock's lag and its reasons."""
+    items = _books(host, view.books, {row["source"]: row for row in view.sources})
+    return {"items": items, "next": None, "at": view.at, "tick": view.tick}
+
+
+def sources_then(host: Host, tick: int) -> Record:
+    """The books as they stood at a tick; scores are told of now alone."""
+    row = next(iter(host.ledger.rows(tick - 1, 1)), None)
+    books = row.books if row else {}
+    at = row.at if row else 0
+    return {"items": _books(host, books, {}), "next": None, "at": at, "tick": tick}
+
+
+def _books(host: Host, books: Record, scores: Record) -> list[Record]:
     declared = {name: spec.kind for name, spec in host.plan.plant.sources.items()}
-    scores = {row["source"]: row for row in view.sources}
     blank: Record = {"score": None, "lag": None, "reasons": {}}
     items = []
-    for name in sorted({*declared, *view.books}):
-        book = view.books.get(name) or dict.fromkeys(("received", *FATES), 0)
+    for name in sorted({*declared, *books}):
+        book = books.get(name) or dict.fromkeys(("received", *FATES), 0)
         kept = sum(count for fate, count in book.items() if fate != "received")
         told = {**blank, **scores.get(name, {}), "source": name, "kind": declared.get(name, "http")}
         items.append({**told, **book, "balanced": book["received"] == kept})
-    return {"items": items, "next": None, "at": view.at, "tick": view.tick}
+    return items
 
 
 def twin(view: View, identity: str) -> Record:

@@ -256,15 +256,25 @@ def events(request: Request, body: Event) -> Response:
 
 
 @router.get("/sources", **says("sources", "The books: every sample received is accounted for"))
-def sources(request: Request) -> Response:
-    return Answer(pictures.sources(*told_by(request)))
+def sources(request: Request, known_at: Known = None) -> Response:
+    host, view = told_by(request)
+    if known_at is None:
+        return Answer(pictures.sources(host, view))
+    return Answer(pictures.sources_then(host, tick_of(host, known_at) or 0))
 
 
 @router.get("/quality", **says("quality", "How good telemetry was over the last day, worst first"))
-def quality(request: Request, limit: Limit = 100, after: After = None) -> Response:
+def quality(
+    request: Request,
+    silent: Annotated[bool, Query(description="those alone that have a silent signal")] = False,
+    limit: Limit = 100,
+    after: After = None,
+) -> Response:
     _, view = told_by(request)
-    ids, order = view.plan.seats.ids, overview(view).order(Asked(sort="quality")).tolist()
-    listed = page(order, limit, after, ids.__getitem__)
+    ids, order = view.plan.seats.ids, overview(view).order(Asked(sort="quality"))
+    if silent:
+        order = order[view.trust.partly_silent[order]]
+    listed = page(order.tolist(), limit, after, ids.__getitem__)
     items = [{"twin": ids[k], **view.trust.told(k)} for k in listed["items"]]
     return answer(view, {**listed, "items": items, "sources": view.sources})
 
@@ -276,10 +286,14 @@ def dead_letters(
     code: Name = None,
     fate: Literal["dead", "rejected"] | None = None,
     text: Name = None,
+    known_at: Known = None,
     limit: Limit = 100,
 ) -> Response:
     host, view = told_by(request)
-    found = host.ledger.dead_letters(source, limit, code=code, fate=fate, text=text)
+    known = tick_of(host, known_at)
+    found = host.ledger.dead_letters(
+        source, limit, code=code, fate=fate, text=text, as_known_at=known
+    )
     return answer(view, {"items": found, "next": None})
 
 

@@ -307,14 +307,17 @@ class Ledger:
         code: str | None = None,
         fate: str | None = None,
         text: str | None = None,
+        as_known_at: int | None = None,
     ) -> list[Record]:
-        """Dead letters and refused samples, newest first.
+        """Dead letters and refused samples, newest first; `as_known_at`: up to that tick.
 
         code: the error's · fate: dead | rejected · text: somewhere in twin, signal or message
         """
         query = sa.select(_dead_letter.c.record).order_by(_dead_letter.c.n.desc())
         if source is not None:
             query = query.where(_dead_letter.c.source == source)
+        if as_known_at is not None:
+            query = query.where(_dead_letter.c.tick <= as_known_at)
         for name, wanted in (("code", code), ("fate", fate)):
             if wanted is not None:
                 query = query.where(_dead_letter.c.record[name].as_string() == wanted)

@@ -18,4 +18,6 @@ export const VIEWS: View[] = [
   { route: "/asset/:id", title: "Asset", Page: lazy(() => import("./asset")) },
   { route: "/trends", title: "Trends", nav: { icon: "trends", key: "t" }, Page: lazy(() => import("./trends")) },
   { route: "/inbox", title: "Inbox", nav: { icon: "inbox", key: "i" }, Page: lazy(() => import("./inbox")) },
+  { route: "/commands", title: "Commands", nav: { icon: "commands", key: "c" }, Page: lazy(() => import("./commands")) },
+  { route: "/data", title: "Data", nav: { icon: "data", key: "d" }, Page: lazy(() => import("./data")) },
 ];

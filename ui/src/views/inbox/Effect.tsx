@@ -77,16 +77,14 @@ function Trials(props: EffectProps) {
             <th scope="col" className="number" title={`Before ${instantText(deadline)} UTC`}>
               Limit within {durationText((deadline - from) / 1_000)}
             </th>
-            {without.rul.map((one) => (
-              <th key={one.mode} scope="col" className="number" title="The earliest: 5 % of the paths have reached it by then">
-                {commandWords(one.mode)}, earliest
-              </th>
-            ))}
-            <th scope="col" className="number">
-              Costs
+            <th scope="col" className="number" title="5 % of the paths have reached a limit by then, the one that comes first">
+              Earliest
             </th>
             <th scope="col" className="number">
-              Saves
+              Costs, {currency}
+            </th>
+            <th scope="col" className="number">
+              Saves, {currency}
             </th>
           </tr>
         </thead>
@@ -105,13 +103,9 @@ function Trials(props: EffectProps) {
                 )}
               </th>
               <td className="number">{k > 0 && row.chance === least ? <b>{shareText(row.chance)}</b> : shareText(row.chance)}</td>
-              {row.rul.map((one) => (
-                <td key={one.mode} className="number">
-                  {soonText(one)}
-                </td>
-              ))}
-              <td className="number">{k ? moneyText(row.cost, currency) : ""}</td>
-              <td className="number">{k ? moneyText(row.saving, currency) : ""}</td>
+              <td className="number">{soonText(row)}</td>
+              <td className="number">{k ? moneyText(row.cost, "") : ""}</td>
+              <td className="number">{k ? moneyText(row.saving, "") : ""}</td>
             </tr>
           ))}
         </tbody>

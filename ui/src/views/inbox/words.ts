@@ -59,9 +59,9 @@ export function lineOf(trial: Trial, mode: string, from: number, how: Pick<Line,
 }
 
 /** The earliest that a limit comes, in 5 % of the paths: `8.1 d`; `> 14 d` where fewer get there. */
-export function soonText(rul: Schemas["Rul"]): string {
-  const early = rul.quantiles["0.05"];
-  return typeof early === "number" ? durationText(early) : `> ${durationText(rul.horizon)}`;
+export function soonText(trial: Trial): string {
+  const early = trial.rul.map((one) => one.quantiles["0.05"]).filter((one) => typeof one === "number");
+  return early.length ? durationText(Math.min(...early)) : `> ${durationText(trial.rul[0]?.horizon)}`;
 }
 
 /** What an argument must be; "" when it is so. */
