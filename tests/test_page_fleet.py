@@ -159,3 +159,35 @@ def test_every_link_keeps_an_instant_of_the_past(browser: Browser, ovens_page: O
         assert "at=2024-05-01T00:00:30Z" in (link.get_attribute("href") or "")
         page.get_by_role("button", name="Live").click()
         expect(page).not_to_have_url(re.compile("at="))
+
+
+def test_the_keys_are_listed_and_lead_somewhere(browser: Browser, ovens_page: Ovens) -> None:
+    with watched(browser, ovens_page) as seen:
+        page = seen.open("/nowhere")
+        expect(page.get_by_text("There is no such page")).to_be_visible()
+        page.keyboard.press("?")
+        keys = page.get_by_role("dialog", name="Keys")
+        expect(keys).to_contain_text("go to Fleet")
+        page.keyboard.press("Escape")
+        expect(keys).not_to_be_visible()
+        page.keyboard.type("gf")
+        expect(page.get_by_role("link", name="oven-01")).to_be_visible()
+
+
+def test_a_theme_that_was_chosen_stays(browser: Browser, ovens_page: Ovens) -> None:
+    with watched(browser, ovens_page, scheme="light") as seen:
+        page = fleet(seen)
+        page.get_by_role("button", name="Dark theme").click()
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        page.reload()
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_replay_moves_through_the_past_until_it_is_paused(
+    browser: Browser, ovens_page: Ovens
+) -> None:
+    with watched(browser, ovens_page) as seen:
+        page = fleet(seen, "/?at=2024-05-01T00:00:30Z&play=1")
+        expect(page).to_have_url(re.compile("at=2024-05-01T00:00:3[3-9]Z&play=1"))
+        page.get_by_role("button", name="Pause").click()
+        expect(page).not_to_have_url(re.compile("play="))

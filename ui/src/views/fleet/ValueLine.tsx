@@ -2,12 +2,14 @@
 
 import type { Schemas } from "@/api/routes";
 import { useGet, useLive } from "@/api/use";
+import { useClock } from "@/clock/clock";
 import { instantOf, moneyText, Spark } from "@/design";
 import { Link } from "@/router";
 
 import css from "./Fleet.module.css";
 
 export function ValueLine() {
+  const { mode } = useClock();
   const value = useLive("status").data?.value;
   const { data: commands } = useGet("/invocations", { query: { status: "confirmed", limit: 200 } }, { when: (value?.saved.proposals ?? 0) > 0, every: 5_000 });
   const done = new Map((commands?.items ?? []).map((one) => [one.proposal, instantOf(one.done_at)]));
@@ -16,10 +18,10 @@ export function ValueLine() {
   const line = [0, ...caught.map((one) => (sum += one.mean ?? 0))];
   return (
     <div className={css["value"]} title="The mean loss without the command less the loss with it, less its cost; ± is half the 90 % interval">
-      <Figure word="Saved by commands" of={value?.saved} currency={value?.currency ?? ""} noun="confirmed" />
+      <Figure word={mode === "live" ? "Saved by commands" : "Saved until now"} of={value?.saved} currency={value?.currency ?? ""} noun="confirmed" />
       {line.length > 2 && <Spark values={line} label="Saved, command by command" width={88} height={32} area low={0} />}
       <Link to="/inbox" className={css["stake"]}>
-        <Figure word="At stake" of={value?.at_stake} currency={value?.currency ?? ""} noun="open" />
+        <Figure word={mode === "live" ? "At stake" : "At stake now"} of={value?.at_stake} currency={value?.currency ?? ""} noun="open" />
       </Link>
     </div>
   );
