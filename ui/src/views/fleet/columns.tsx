@@ -50,14 +50,14 @@ const TWIN: Column<Row> = {
 const INTERFACE: Column<Row> = {
   key: "interface",
   title: "Interface",
-  width: "104px",
+  width: "112px",
   cell: (row) => <span className="muted">{row.interface}</span>,
 };
 
 const HEALTH: Column<Row> = {
   key: "health",
   title: "Nearest limit",
-  width: "220px",
+  width: "212px",
   sort: "worst",
   about: "Health of the worst failure mode: 1 as new, 0 at its limit; the thin line is its 90 % interval",
   cell: (row) => <Health row={row} />,
