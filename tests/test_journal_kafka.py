@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from tests.kafka_servers import Kafka
 
 from gemel.connect.kafka import Cluster
@@ -182,6 +184,39 @@ def test_an_entry_that_is_too_large_is_refused_and_stops_nobody_else(kafka: Kafk
     journal.append([event(k) for k in range(500)])
     assert numbers(journal) == list(range(500))
     journal.close()
+
+
+def test_what_came_of_a_group_before_it_failed_is_neither_lost_nor_doubled(kafka: Kafka) -> None:
+    topic = kafka.create("limits", **journaltopic.NEEDED)
+    journal = opened(kafka, topic)
+    journal.append([event(0)])
+    limit(kafka, topic, 20_000)
+    noise = np.random.default_rng(5).normal(size=5_000)  # it does not become smaller by lz4
+    large = Entry(
+        "batch", "s", 9, batch=Batch.of([("a", "x", k, v, "") for k, v in enumerate(noise)])
+    )
+    calls = [[event(1)], [event(2), large, event(3)], [event(4)]]
+    threads = [threading.Thread(target=journal.append, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: "large" in journal.away.lower())
+    limit(kafka, topic, 1_000_000)
+    for thread in threads:
+        thread.join(30)
+    assert sorted(numbers(journal)) == [0, 1, 2, 3, 4]
+    batches = [e.batch for e in journal.read(0, 1000) if e.batch is not None]
+    assert [len(batch) for batch in batches] == [5_000]
+    journal.close()
+    again = opened(kafka, topic)
+    assert sorted(numbers(again)) == [0, 1, 2, 3, 4]
+    again.close()
+
+
+def limit(kafka: Kafka, topic: str, size: int) -> None:
+    """The largest record of a topic, from now on."""
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    kafka.admin.incremental_alter_configs([resource])[resource].result(20)
 
 
 def test_while_the_cluster_is_away_appends_wait_and_go_on_when_it_is_back(kafka: Kafka) -> None:

@@ -300,3 +300,23 @@ def test_one_data_directory_has_one_writer(tmp_path: Path) -> None:
         assert Lease.holder(tmp_path) == os.getpid()
     assert Lease.holder(tmp_path) is None
     Lease(tmp_path).release()
+
+
+def test_an_erasure_blanks_what_refused_samples_and_letters_tell_of_a_twin(ledger: Ledger) -> None:
+    epoch = ledger.claim()
+    sample = {"source": "s", "fate": "rejected", "code": "c", "at": 1, "sequence": 1, "value": "7"}
+    mine = [{**sample, "twin": "a", "signal": "x", "instant": instant} for instant in (3, 9)]
+    other = {**sample, "twin": "b", "signal": "x", "instant": 3}
+    letter = {"source": "s", "fate": "dead", "code": "d", "at": 1, "sequence": 2, "head": "a 7"}
+    rejects = [*mine, other, letter]
+    ledger.commit(row(1, epoch, rejects=rejects))
+    ledger.commit(row(2, epoch, rejects=[mine[0]]))
+    assert ledger.erase("a", 5, 1) == 4  # a sample and a letter, in the row and among the letters
+    blank = {name: sample[name] for name in ("source", "fate", "code", "at", "sequence")}
+    gone = [{**blank, "erased": 1}, mine[1], other]
+    gone.append({**blank, "fate": "dead", "code": "d", "sequence": 2, "erased": 1})
+    assert [one.rejects for one in ledger.rows()] == [gone, [mine[0]]]
+    assert ledger.dead_letters(limit=9) == [mine[0], *reversed(gone)]
+    assert ledger.erase("a", 5, 1) == 0
+    ledger.audit("gemel", "erased", {"twin": "a", "tick": 1}, 7)
+    assert [receipt["detail"]["tick"] for receipt in ledger.receipts()] == [1]

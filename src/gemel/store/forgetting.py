@@ -47,6 +47,7 @@ class Forgetting:
         span = int(self.keep * SECOND)
         if newest and (not pins or self._at(newest[0]) - self._at(pins[0]) >= span // PARTS):
             if self.snapshots.pin(newest[0]):
+                self.journal.seal()
                 yield f"keeps the snapshot of tick {newest[0]} on"
         old = [tick for tick in pins if self._at(tick) <= now - span]
         if old:
@@ -77,8 +78,8 @@ class Forgetting:
     def _erased(self, told: dict[str, Any], now: int) -> bool:
         """One erasure; False where the time has not come."""
         twin, before, tick = told["twin"], int(told["before"]), int(told["tick"])
-        fresh = self.snapshots.ticks()[:1]
-        if not fresh or fresh[0] < tick or not self.snapshots.pin(fresh[0]):
+        fresh = self.snapshots.latest()  # whole: from now on no restart can begin before it
+        if fresh is None or fresh[0] < tick or not self.snapshots.pin(fresh[0]):
             return False
         journal = self.journal.erase(twin, before, self._held(tick), self._held(fresh[0]))
         if journal is None:

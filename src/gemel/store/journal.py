@@ -112,6 +112,10 @@ class Journal(ABC):
         """
 
     @abstractmethod
+    def seal(self) -> None:
+        """Make here a place at which `forget` can cut; where it can cut anywhere, nothing."""
+
+    @abstractmethod
     def erase(self, twin: str, before: int, until: int, held: int) -> Erased | None:
         """Let go of what a twin told from before an instant, in entries up to `until`.
 

@@ -171,6 +171,9 @@ class SqliteJournal(Journal):
             with self._told():
                 return self._reader.execute(query, values).fetchall()
 
+    def seal(self) -> None:
+        """Nothing: it can cut anywhere."""
+
     # ---- letting go -----------------------------------------------------------------------------
 
     def forget(self, before: int) -> int:

@@ -124,7 +124,7 @@ class KafkaJournal(Journal):
                 self._trouble(problem.args[0])
                 self._pause(until)
             except _Away as problem:
-                self.away = str(problem)
+                self._lost(str(problem))
                 self._pause(until)
 
     def _make(self) -> None:
@@ -208,10 +208,9 @@ class KafkaJournal(Journal):
     def claim(self) -> None:
         self._join_and_wait(Pending([], []))
 
-    def seal(self) -> int:
-        """Write a mark now; its sequence: what is before it can be forgotten to the last entry."""
+    def seal(self) -> None:
+        """A mark, now: what is before it can be forgotten to the last entry."""
         self._join_and_wait(Pending([], []))
-        return self._mark
 
     def _join_and_wait(self, own: Pending) -> None:
         self._join(own, None)
@@ -251,10 +250,11 @@ class KafkaJournal(Journal):
                 self._over = True
                 raise
             except _Away as problem:
-                self.away, self._producer = str(problem), None
+                self._lost(str(problem))
+                self._producer = None
                 if self._released.wait(AGAIN):
                     raise self._gone() from None
-        self.away = ""
+        self._back()
         hooks.at("journal.after_commit")
 
     def _take_over(self, group: list[Pending]) -> list[Pending]:
@@ -370,7 +370,7 @@ class KafkaJournal(Journal):
             producer.poll(0.05)
             now = time.monotonic()
             if now - began > QUIET:
-                self.away = self._why or "it does not answer"
+                self._lost(self._why or "it does not answer")
             if self._refused:
                 raise self._refused
             if self._released.is_set():
@@ -381,7 +381,7 @@ class KafkaJournal(Journal):
         if failed:
             self._trouble(failed[0])
             raise _Away(failed[0].str())
-        self.away = self._why = ""
+        self._back()
         self._since[0] += sum(len(value) for value, _ in records)
         self._since[1] += len(records)
         return offsets
@@ -421,7 +421,7 @@ class KafkaJournal(Journal):
                         codes._AUTO_OFFSET_RESET,
                         codes.OFFSET_OUT_OF_RANGE,
                     ):
-                        raise self._lost(start)
+                        raise self._deleted(start)
                     self._trouble(message.error())
                     self._pause(until)
                     break
@@ -434,7 +434,7 @@ class KafkaJournal(Journal):
             self._consumer.unassign()
             self._at = -1
 
-    def _lost(self, offset: int) -> NotFound:
+    def _deleted(self, offset: int) -> NotFound:
         return NotFound(
             "journal.gone",
             f"entry {offset + 1} is not in the topic any more",
@@ -501,16 +501,34 @@ class KafkaJournal(Journal):
 
     def _trouble(self, error: Any) -> None:
         self._on_error(error)
-        self.away = self._why
+        self._lost(self._why)
         if self._refused:
             raise self._refused
+
+    def _lost(self, why: str) -> None:
+        """Say an outage once, however many attempts fail."""
+        if not self.away:
+            log.warning(
+                "%s is away (%s): nothing is acknowledged until it is back", self.where, why
+            )
+        self.away = why
+
+    def _back(self) -> None:
+        if self.away:
+            log.info("%s is back", self.where)
+        self.away = self._why = ""
 
     def _pause(self, until: float | None, seconds: float = AGAIN) -> None:
         """Between two tries, while there is somebody who waits and time to."""
         if self._refused:
             raise self._refused
         if until is not None and time.monotonic() > until:
-            raise self._late("its end was not found")
+            raise Unavailable(
+                "journal.away",
+                f"the cluster does not answer: {self.away or self._why}",
+                where=self.where,
+                mend="start it, or mend [journal] in the plant file; whoever sends waits meanwhile",
+            )
         if self._released.wait(seconds):
             raise self._gone()
 

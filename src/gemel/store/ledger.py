@@ -328,7 +328,10 @@ class Ledger:
 
     def erase(self, twin: str, before: int, tick: int) -> int:
         """Blank what dead letters and refused samples up to a tick tell of a twin from before an
-        instant; how many. What was found, proposed and decided stays."""
+        instant; how many. What was found, proposed and decided stays.
+
+        SQLite overwrites the old bytes; PostgreSQL gives them up in its next vacuum.
+        """
         count = 0
         for table, column in ((_dead_letter, "record"), (_ledger, "rejects")):
             kept = table.c[column]

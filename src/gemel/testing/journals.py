@@ -35,7 +35,8 @@ def journal_checks(make: Make) -> None:
         5  what cannot be written is refused, and stops nobody else
         6  a writer whose time is over appends nothing
         7  what is forgotten is gone, and nothing else; positions outlive their entries
-        8  closed, it says so
+        8  what is erased is gone, and nothing else
+        9  closed, it says so
 
     Raises Invalid `testing.journal`.
     """
@@ -232,6 +233,33 @@ def _forgotten(trial: _Trial) -> Iterator[Fault]:
     yield from trial.faults(trial.journal.first() - 1)
 
 
+def _erased(trial: _Trial) -> Iterator[Fault]:
+    rows = [(twin, "x", k, 1.5, "") for k in range(SMALL) for twin in ("gone", "kept")]
+    until = trial.append(Entry("batch", "s", 13, batch=Batch.of(rows)))[0]
+    later = trial.append(Entry("batch", "s", 14, batch=Batch.of(rows)))[0]
+    for _ in range(3):
+        if trial.journal.erase("gone", SMALL, until, trial.journal.last()) is not None:
+            break
+    else:
+        yield Fault("erase() comes to no end", "return None only until `held` has come far enough")
+    first = trial.journal.first()
+    for _ in range(2):
+        there = {entry.sequence: entry for entry in trial.journal.read(first - 1, 1_000_000)}
+        for sequence, twins in ((until, {"kept"}), (later, {"gone", "kept"})):
+            batch = there[sequence].batch if sequence >= first else Batch.of([])
+            found = set() if batch is None else set(batch.twin)
+            if sequence >= first and found != twins:
+                yield Fault(
+                    f"after an erasure entry {sequence} tells of {sorted(found)}",
+                    "blank what was told before the instant, up to the entry, and no more",
+                )
+        trial.again()
+    del trial.given[until]
+    trial.given = {sequence: e for sequence, e in trial.given.items() if sequence >= first}
+    if set(there) != set(range(first, trial.journal.last() + 1)):
+        yield Fault("an erasure takes entries out", "an entry keeps its sequence, and says so")
+
+
 def _closed(trial: _Trial) -> Iterator[Fault]:
     trial.journal.close()
     trial.journal.close()
@@ -264,5 +292,6 @@ _PROMISES: dict[str, Callable[[_Trial], Iterator[Fault]]] = {
     "what cannot be written is refused": _refused,
     "a writer whose time is over appends nothing": _fenced,
     "what is forgotten is gone, and nothing else": _forgotten,
+    "what is erased is gone, and nothing else": _erased,
     "closed, it says so": _closed,
 }
