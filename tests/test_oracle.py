@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.kafka_servers import Kafka
-from tests.test_mqtt import Mosquitto, Running
+from tests.test_mqtt import Mosquitto, Running, order
 
 from gemel.clock import SECOND
-from gemel.connect.kafka import Cluster
+from gemel.connect.kafka import Cluster, KafkaSink, KafkaSource
 from gemel.connect.mqtt import MqttSource, parse_url
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
@@ -327,3 +327,31 @@ def test_over_kafka_gemel_makes_of_it_what_the_truth_says(
 ) -> None:
     with over_kafka(tmp_path, kafka, rows) as (scene, to):
         check(scene, to)
+
+
+@pytest.mark.kafka
+def test_over_kafka_the_hall_obeys_and_its_reply_comes_back(tmp_path: Path, kafka: Kafka) -> None:
+    line, orders, replies = (kafka.create(f"hall-{name}") for name in ("line", "do", "done"))
+    url = f"kafka://{kafka.bootstrap}/{line}?commands={orders}&replies={replies}"
+    hall = Simulator(PlantConfig(tmp_path, read_to(url), faults=()))
+    hall.open()
+    sink = KafkaSink(Cluster(kafka.bootstrap), orders)
+    sent, until = 0, time.monotonic() + 60
+    while hall.hall.flow_target[1] != 55.0:  # what came before it listened is past
+        assert time.monotonic() < until
+        sink.send(order(f"i{sent}"))
+        sent += 1
+        for _ in range(50):
+            hall.advance(START)
+            time.sleep(0.01)
+    hall.close()
+    again = Simulator(PlantConfig(tmp_path, read_to(url), faults=()))
+    assert again.hall.flow_target[1] == 55.0 and set(again.answered) <= {
+        f"i{k}" for k in range(sent)
+    }
+    source = KafkaSource("line", Cluster(kafka.bootstrap), [line], replies=replies)
+    with Running(source) as running:  # type: ignore[arg-type]
+        while not running.entries and time.monotonic() < until:
+            time.sleep(0.01)
+    told = [entry.body for entry in running.entries if entry.kind == "reply"]
+    assert told[0]["accepted"] and told[0]["invocation"] in again.answered

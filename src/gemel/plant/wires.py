@@ -123,11 +123,16 @@ class ToHttp:
 
 @dataclass(frozen=True)
 class ToKafka:
-    """Records of a topic: JSON keyed by the twin, or Arrow frames of so many rows."""
+    """Records of a topic: JSON keyed by the twin, or Arrow frames of so many rows.
+
+    commands, replies: topics whose key is the asset; "" obeys nobody
+    """
 
     cluster: kafka.Cluster
     topic: str = "telemetry"
     rows: int = 0
+    commands: str = ""
+    replies: str = ""
 
     def wire(self) -> Wire:
         return KafkaWire(self)
@@ -168,7 +173,8 @@ def read_to(url: str, *, token: str = "", arrow: bool = False) -> To:
         tls = Tls(asked["ca"]) if "ca" in asked else Tls() if "tls" in asked else None
         login = Login(unquote(user), unquote(password), tls)
         cluster = kafka.Cluster(brokers, login, asked.get("mechanism", kafka.MECHANISM))
-        return ToKafka(cluster, parts.path.strip("/") or "telemetry", rows)
+        orders, replies = asked.get("commands", ""), asked.get("replies", "")
+        return ToKafka(cluster, parts.path.strip("/") or "telemetry", rows, orders, replies)
     raise Invalid(
         "plant.to",
         "that is no address a plant can send to",
@@ -397,7 +403,7 @@ class HttpWire:
 
 
 class KafkaWire:
-    """An idempotent producer that waits for all replicas."""
+    """An idempotent producer that waits for all replicas; an order is committed when it is done."""
 
     def __init__(self, to: ToKafka) -> None:
         self.to, self._kafka = to, kafka.load()
@@ -413,17 +419,27 @@ class KafkaWire:
             "error_cb": self._on_error,
         }
         self._producer = self._kafka.Producer(to.cluster.settings() | settings)
+        self._consumer: Any = None
 
     def open(self) -> None:
-        """librdkafka connects when it first sends."""
+        """librdkafka connects when it first sends, or reads."""
+        if self.to.commands:
+            settings = {
+                "group.id": f"gemel-plant-{self.to.commands}",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "latest",  # what was ordered before there was a plant is past
+                "error_cb": self._on_error,
+            }
+            self._consumer = self._kafka.Consumer(self.to.cluster.settings() | settings)
+            self._consumer.subscribe([self.to.commands])
 
     def send(self, parcels: Iterable[Parcel]) -> None:
         for parcel in parcels:
-            if parcel.kind != "reply":
-                self._put(parcel)
+            if topic := self.to.replies if parcel.kind == "reply" else self.to.topic:
+                self._put(parcel, topic)
         self._producer.poll(0)
 
-    def _put(self, parcel: Parcel) -> None:
+    def _put(self, parcel: Parcel, topic: str) -> None:
         number = self._sent
         self._sent += 1
         self._flying[number] = parcel
@@ -434,15 +450,21 @@ class KafkaWire:
 
         while self.problem is None:
             try:
-                self._producer.produce(
-                    self.to.topic, parcel.payload, parcel.twin or None, on_delivery=told
-                )
+                key = parcel.twin or None
+                self._producer.produce(topic, parcel.payload, key, on_delivery=told)
                 return
             except BufferError:  # as much as may wait does
                 self._producer.poll(0.1)
 
     def orders(self) -> Iterator[Order]:
-        return iter(())
+        for record in self._consumer.consume(100, 0.0) if self._consumer is not None else ():
+            if record.error() is not None or record.value() is None:
+                continue
+
+            def done(record: Any = record) -> None:
+                self._consumer.commit(record, asynchronous=False)
+
+            yield Order((record.key() or b"").decode("utf-8", "replace"), record.value(), done)
 
     def flush(self, seconds: float) -> int:
         self._producer.flush(seconds)
@@ -453,6 +475,8 @@ class KafkaWire:
 
     def close(self) -> None:
         self._producer.purge()
+        if self._consumer is not None:
+            self._consumer.close()
 
     def _on_error(self, error: Any) -> None:
         if kafka.is_denial(self._kafka, error):
