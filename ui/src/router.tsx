@@ -91,9 +91,9 @@ export function keepClock(to: string, from: URLSearchParams): string {
   return written ? `${path}?${written}` : path;
 }
 
-/** A query as people can read and send it: colons and commas need no escape there. */
+/** A query as people can read and send it: colons, commas and slashes need no escape there. */
 function readable(query: URLSearchParams): string {
-  return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+  return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%2F", "/");
 }
 
 /** `/asset/:id` and `/asset/st1-b2` → {id: "st1-b2"}; null where it does not fit. */

@@ -35,12 +35,18 @@ export function Parameters({ binding, belief, onWhy }: { binding: string; belief
       </ul>
       {kernel && (
         <p className={css["small"]}>
-          <span className={css["keyPrior"]} aria-hidden /> the fleet's prior, 90 %
-          <span className={css["keyFleet"]} aria-hidden /> where {kernel.rows === 1 ? "it lies" : `its ${kernel.rows} assets lie, 90 %`}
-          <span className={css["keyOwn"]} aria-hidden /> this asset, 90 %
+          90 % of: <Key kind="keyPrior" word="the fleet's prior" /> <Key kind="keyFleet" word={`its ${kernel.rows} ${kernel.rows === 1 ? "asset" : "assets"}`} /> <Key kind="keyOwn" word="this asset" />
         </p>
       )}
     </Panel>
+  );
+}
+
+function Key({ kind, word }: { kind: string; word: string }) {
+  return (
+    <span className={css["keyWord"]}>
+      <span className={css[kind]} aria-hidden /> {word}
+    </span>
   );
 }
 

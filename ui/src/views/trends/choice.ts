@@ -78,7 +78,7 @@ export function linesOf(group: Group, shift: number, word: string, alone: boolea
     const { twin, word: what } = titleOf(name);
     const label = alone ? what : `${twin} ${what}`;
     const lines: Line[] = [];
-    if (earlier) {
+    if (earlier?.times.length) {
       const moved = { ...earlier, times: earlier.times.map((t) => t + shift) };
       const { label: _, low: __, high: ___, ...rest } = lineOf(moved);
       lines.push({ ...rest, label: `${label}, ${word}`, colour, style: "dash" });

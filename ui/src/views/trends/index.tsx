@@ -126,7 +126,7 @@ function Nothing({ onPick }: { onPick: () => void }) {
         const [signal] = Object.keys(row.values);
         const names = [signal && `${row.id}:${signal}`, `${row.id}:${row.worst!.binding}/health.${row.worst!.mode}`].filter(Boolean);
         return (
-          <span key={row.id}>
+          <span key={row.id} className={css["begin"]}>
             {k > 0 && ", "}
             <Link to={`/trends?s=${encodeURIComponent(names.join(","))}`}>{row.id}</Link>
           </span>
