@@ -22,7 +22,7 @@ from gemel.store.journalrules import HEADER, value_of
 from gemel.store.journaltopic import KafkaJournal
 from gemel.testing import journal_checks
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 WRITER = """
 import sys

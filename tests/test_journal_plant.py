@@ -20,7 +20,7 @@ from gemel.clock import WallClock, format_instant
 from gemel.errors import Unavailable
 from gemel.server.client import Client, running
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 PLANT = """
 [plant]
@@ -149,7 +149,13 @@ def test_a_plant_on_a_topic_survives_a_kill_and_an_outage_and_replays(
         kafka.wait()
     farm.until(farm.all_stored)
     farm.until(lambda: not farm.status()["journal"]["away"])
-    assert farm.end(signal.SIGINT) == 0
+    kafka.brokers[0].kill()
+    try:
+        farm.until(lambda: farm.status()["journal"]["away"])
+        assert farm.end(signal.SIGINT) == 0  # who stops does not wait for it
+    finally:
+        kafka.brokers[0].start()
+        kafka.wait()
     told = CliRunner().invoke(
         cli.app, ["replay-check", str(farm.data), "--plant", str(farm.plant), "--json"]
     )
