@@ -254,6 +254,13 @@ def test_telemetry_before_the_wire_confirms_nothing_and_after_it_does(
     assert invocation.command == "set_oil_flow" and shows().invocations == []
     said(plan, memory, "sent", {"invocation": sent, "outcome": "sent"})
     assert [i["status"] for i in shows().invocations] == ["confirmed"]
+    held, fleet = memory.fleets["bearing"], plan.fleets["bearing"]
+    names = list(fleet.kernel.layout.inputs)
+    ahead = held.usual.inputs(list(range(len(fleet.twins))), memory.at, 3600.0, 24)
+    flow = ahead[:, :, names.index("oil_flow")]
+    commanded = fleet.row[invocation.twin]
+    assert (flow[:, commanded] == invocation.argument).all()  # so it is not proposed once more
+    assert (np.delete(flow, commanded, axis=1) < invocation.argument).all()
 
 
 def test_an_unknown_command_stays_unknown_and_frees_its_asset(plan: Plan, evening: Evening) -> None:

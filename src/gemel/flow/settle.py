@@ -29,6 +29,8 @@ def settle(plan: Plan, memory: Memory, judged: Judged | None, outcome: Outcome) 
     for invocation in done:
         memory.control.invocations.pop(invocation.id, None)
         outcome.invocations.append(invocation.as_record())
+        if invocation.status == "confirmed":
+            _obeyed(plan, memory, invocation)
         if invocation.status in ("failed", "unknown"):
             _unconfirmed(memory, invocation, now, outcome)
 
@@ -53,6 +55,24 @@ def _shown(plan: Plan, invocation: Invocation, judged: Judged, now: int) -> bool
             }
             return True
     return False
+
+
+def _obeyed(plan: Plan, memory: Memory, invocation: Invocation) -> None:
+    """What comes is foreseen as commanded, for every row that reads what the command acts on."""
+    command = command_of(plan, invocation.twin, invocation.command)
+    fed: set[int] = set()
+    for fleet in plan.fleets.values():
+        inputs = list(fleet.kernel.layout.inputs)
+        if invocation.twin in fleet.row and command.input in inputs:
+            grid, row = fleet.grid, fleet.row[invocation.twin]
+            port = (grid.rows == row) & (grid.columns == inputs.index(command.input))
+            fed |= set(grid.slots[port].tolist())
+    for name, fleet in plan.fleets.items():
+        grid = fleet.grid
+        for k in np.flatnonzero(np.isin(grid.slots, list(fed)) & (grid.columns < grid.inputs)):
+            memory.fleets[name].usual.obey(
+                int(grid.rows[k]), int(grid.columns[k]), invocation.argument, command.how == "cap"
+            )
 
 
 def _unconfirmed(memory: Memory, invocation: Invocation, now: int, outcome: Outcome) -> None:

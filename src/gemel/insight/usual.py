@@ -36,6 +36,11 @@ class UsualDay:
         self.mean[:, hour] += weight * (u - self.mean[:, hour])
         self.seen[:, hour] |= ready
 
+    def obey(self, row: int, column: int, value: float, cap: bool) -> None:
+        """From a confirmed command on a day is as commanded: an input set to `value`, or capped."""
+        hours = self.mean[row, :, column]
+        hours[:] = np.minimum(hours, value) if cap else value
+
     def inputs(self, rows: list[int], start: int, dt: float, steps: int) -> Floats:
         """The inputs ahead of some rows: (K, rows, U); an hour never seen gets the day's mean."""
         mean, seen = self.mean[rows], self.seen[rows][..., None]
