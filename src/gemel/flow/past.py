@@ -23,12 +23,13 @@ from gemel.flow.trust import Trust
 from gemel.flow.versions import changes
 from gemel.flow.view import Columns, View
 from gemel.intake.quality import WHY
+from gemel.labels import Labels
 from gemel.records import Bools, Instants
 from gemel.store.lake import Lake
 
 DAY = 86_400 * SECOND
 SPANS = (DAY, 6 * 3600 * SECOND, 3600 * SECOND, 600 * SECOND)  # back in time, for a sample
-FEW = 20_000_000  # samples that may be read for the picture of a whole plant
+FEW = 1_000_000  # samples that may be read for the picture of a whole plant
 KEPT = 4  # pictures: of a large plant each holds some ten megabytes
 LATE = 3  # times the longest step of estimates in history, until one is old
 
@@ -93,12 +94,11 @@ class PastView(View):
         """Take in what was heard up to the instant."""
         rules = self.plan.rules
         table = self.desk.lake.heard(twins, start, self.at + 1, self.known)
-        several = zip(*(table[name].to_pylist() for name in ("twin", "signal")), strict=True)
-        slot = np.array([rules.index.get(key, -1) for key in several], np.int64)
+        slot = rules.slots(_labels(table["twin"]), _labels(table["signal"]))
+        why = _labels(table["reason"])
+        reason = np.array([WHY[word] for word in why.words], np.int8)[why.code]
         there = slot >= 0
-        reason = np.array([WHY[word] for word in table["reason"].to_pylist()], np.int8)
-        instant = table["instant"].fill_null(0).to_numpy()
-        self.instant[slot[there]] = instant[there]
+        self.instant[slot[there]] = table["instant"].fill_null(0).to_numpy()[there]
         self.value[slot[there]] = table["value"].fill_null(np.nan).to_numpy()[there]
         self.reason[slot[there]] = reason[there]
 
@@ -199,14 +199,14 @@ def _fleet(fleet: Fleet, told: pa.Table, old: int) -> Columns:
     found = pc.index_in(told["twin"], value_set=pa.array(fleet.twins, pa.string())).fill_null(-1)
     row = found.to_numpy()
     told, row = told.filter(pa.array(row >= 0)), row[row >= 0]
-    named = told["name"].to_numpy(zero_copy_only=False)
+    named = _labels(told["name"])
     instants, means, stds = (told[name].to_numpy() for name in ("instant", "mean", "std"))
     instant = np.zeros(count, np.int64)
     np.maximum.at(instant, row, instants)
 
     def column(name: str) -> tuple[Any, Any]:
         mean, std = np.full((2, count), np.nan)
-        these = np.flatnonzero(named == name)
+        these = np.flatnonzero(named.are(name))
         mean[row[these]], std[row[these]] = means[these], stds[these]
         return mean, std
 
@@ -216,7 +216,7 @@ def _fleet(fleet: Fleet, told: pa.Table, old: int) -> Columns:
 
     mean, std = stack(list(layout.states))
     foreseen, spread = stack([f"{sensor}.foreseen" for sensor in layout.outputs])
-    modes = {word.removeprefix("health.") for word in set(named) if word.startswith("health.")}
+    modes = {word.removeprefix("health.") for word in named.words if word.startswith("health.")}
     cov = np.diagonal(fleet.start_cov, axis1=1, axis2=2).copy()
     return Columns(
         instant,
@@ -235,6 +235,11 @@ def _fleet(fleet: Fleet, told: pa.Table, old: int) -> Columns:
         {mode: column(f"health.{mode}") for mode in sorted(modes)},
         {},
     )
+
+
+def _labels(column: pa.ChunkedArray) -> Labels:
+    coded = column.combine_chunks().dictionary_encode()
+    return Labels(tuple(coded.dictionary.to_pylist()), coded.indices.to_numpy())
 
 
 def _findings(
