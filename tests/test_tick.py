@@ -336,3 +336,19 @@ def test_a_policy_that_names_what_is_not_there_is_refused_at_once(plan: Plan) ->
     policy = replace(plan.plant.policies[0], options=[("set_sails", [1.0])])
     with pytest.raises(Invalid, match="no command 'set_sails'"):
         compile_plan(replace(plan.plant, policies=[policy]), plan.where)
+
+
+def test_another_argument_is_tried_and_what_it_is_worth_is_its_own(
+    plan: Plan, evening: Evening
+) -> None:
+    memory = evening.memory()
+    proposal = next(iter(memory.control.proposals.values()))
+    asked, foreseen, others = proposal.argument, proposal.foreseen, len(proposal.alternatives)
+    other = asked + 3.0
+    outcome, _ = approved(plan, memory, argument=other)
+    [kept] = outcome.proposals
+    assert kept["argument"] == other == kept["foreseen"]["with"]["argument"]
+    assert kept["foreseen"]["at"] >= foreseen["at"]
+    assert kept["foreseen"]["saving"]["cost"] == kept["cost"]["mean"] != foreseen["saving"]["cost"]
+    assert len(kept["alternatives"]) == others + 1
+    assert kept["alternatives"][-1]["argument"] == asked

@@ -22,9 +22,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gemel.clock import SECOND, WallClock, format_duration, parse_instant
+from gemel.flow.commands import command_of
 from gemel.flow.host import Host
 from gemel.flow.overview import Asked, overview
-from gemel.flow.receive import command_of
 from gemel.flow.view import View
 from gemel.server.value import value_line
 from gemel.store.ledger import Ledger

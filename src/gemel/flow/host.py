@@ -31,6 +31,7 @@ from gemel.errors import (
     catalogue,
 )
 from gemel.flow import redrive
+from gemel.flow.commands import command_of
 from gemel.flow.described import described, members
 from gemel.flow.fleet import Plan
 from gemel.flow.journals import open_journal
@@ -38,8 +39,7 @@ from gemel.flow.loop import Loop
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
 from gemel.flow.past import Pasts
-from gemel.flow.propose import try_again
-from gemel.flow.receive import command_of
+from gemel.flow.propose import try_argument
 from gemel.flow.runs import Runs
 from gemel.flow.sources import Connectors, connect, inlets
 from gemel.flow.speaking import Speaking, speaking
@@ -412,7 +412,7 @@ class Host:
         self._in_range(found, argument)
         self._still_open(found)
         with loop.still:
-            return try_again(self.plan, loop.memory, found, argument, loop.memory.at)
+            return try_argument(self.plan, loop.memory, found, argument, loop.memory.at)
 
     def _proposal(self, identity: str) -> dict[str, Any]:
         found = self.ledger.proposal(identity)

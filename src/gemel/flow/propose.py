@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from gemel.clock import SECOND, parse_duration
 from gemel.control.decide import Option, Tried, choose, told, try_options
 from gemel.flow.assess import STEPS
+from gemel.flow.commands import command_of, target_of
 from gemel.flow.fleet import Fleet, Plan
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
-from gemel.flow.receive import command_of, target_of
 from gemel.flow.trust import doubt
 from gemel.graph.plantfile import Policy
 from gemel.insight.findings import of_twin
@@ -102,7 +102,7 @@ def _try(
     return _Trials(tried, savings, deadline)
 
 
-def try_again(
+def try_argument(
     plan: Plan, memory: Memory, proposal: dict[str, Any], argument: float, at: int
 ) -> dict[str, Any]:
     """What a proposal is foreseen to do with this argument, as the twin is believed to be now; in
@@ -113,6 +113,18 @@ def try_again(
     option = Option(command.name, argument, command.input, command.how)
     row = fleet.row[proposal["twin"]]
     return _foreseen(plan, _try(plan, fleet, memory, policy, row, at, [option]), 1, row, fleet, at)
+
+
+def try_again(plan: Plan, memory: Memory, proposal: Proposal, at: int) -> None:
+    """Another argument was chosen: what is foreseen, and what it is worth, is from now on that of
+    this one; what was proposed stands among the alternatives."""
+    old = proposal.foreseen
+    proposal.alternatives.append(
+        {**old["with"], "cost": old["saving"]["cost"], "saving": old["saving"]["mean"]}
+    )
+    new = try_argument(plan, memory, proposal.as_record(), proposal.argument, at)
+    proposal.foreseen = new
+    proposal.cost = {**proposal.cost, "mean": new["saving"]["cost"]}
 
 
 def _proposal(
@@ -160,6 +172,7 @@ def _foreseen(
     chosen, twin = made.tried[best].option, fleet.twins[row]
     assert chosen is not None
     return {
+        "at": at,
         "deadline": at + int(made.deadline * SECOND),
         "target": target_of(plan, twin, command_of(plan, twin, chosen.command)),
         "without": told(made.tried[0]),

@@ -10,10 +10,12 @@ import numpy as np
 
 from gemel.control import approve, guard
 from gemel.errors import Bug
+from gemel.flow.commands import command_of, target_of
 from gemel.flow.erase import erase
 from gemel.flow.fleet import Plan
 from gemel.flow.memory import FleetMemory, Memory
 from gemel.flow.outcome import Outcome
+from gemel.flow.propose import try_again
 from gemel.flow.trust import doubt
 from gemel.graph.plantfile import Command
 from gemel.insight.findings import close_twin
@@ -107,9 +109,8 @@ def _verdict(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None
     proposal = control.proposals.get(body["proposal"])
     if proposal is None:
         return  # already decided: the first verdict stands
-    proposal.argument = float(
-        proposal.argument if body.get("argument") is None else body["argument"]
-    )
+    asked = proposal.argument
+    proposal.argument = float(asked if body.get("argument") is None else body["argument"])
     approve.decide(proposal, body["verdict"], body["by"], body["why"], entry.received_at)
     key = f"{proposal.policy}|{proposal.twin}"
     control.quiet[key] = proposal.expires_at  # a no is not asked again before the question's time
@@ -119,6 +120,8 @@ def _verdict(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None
         if why_not:
             proposal.status, proposal.why = "rejected", f"guard: {why_not}"
         else:
+            if proposal.argument != asked:
+                try_again(plan, memory, proposal, memory.quality.watermark)
             invocation = _invoke(plan, memory, proposal, command, entry.received_at)
             control.quiet[key] = invocation.confirm_by  # if that is not enough, more is proposed
             outcome.invocations.append(invocation.as_record())
@@ -256,13 +259,3 @@ def _event_told(entry: Entry, name: str, body: dict[str, Any], outcome: Outcome)
     if not isinstance(instant, int):
         instant = entry.received_at
     outcome.events.append({"name": str(name), "instant": instant, "body": body})
-
-
-def command_of(plan: Plan, twin: str, name: str) -> Command:
-    """The command as the twin's interface declares it."""
-    return plan.plant.interfaces[plan.plant.twins[twin].interface].commands[name]
-
-
-def target_of(plan: Plan, twin: str, command: Command) -> str:
-    """The asset that receives it: the twin's own, or one across a link."""
-    return plan.plant.twins[twin].links[command.at] if command.at else twin

@@ -7,10 +7,10 @@ Never   trusts an acknowledgement: telemetry alone confirms.
 import numpy as np
 
 from gemel.control import approve
+from gemel.flow.commands import command_of
 from gemel.flow.fleet import Plan
 from gemel.flow.memory import Memory
 from gemel.flow.outcome import Outcome
-from gemel.flow.receive import command_of
 from gemel.insight.findings import follow
 from gemel.records import GOOD, STORED, Invocation, Judged
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, FiniteFloat
 
 from gemel.errors import NotFound
+from gemel.flow.commands import command_of
 from gemel.flow.host import Host
-from gemel.flow.receive import command_of
 from gemel.server.answers import Answer
 from gemel.server.asked import Id, Known, tick_of, told_by
 from gemel.server.pages import says

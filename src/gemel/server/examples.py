@@ -83,6 +83,7 @@ _TRIAL = {"command": "", "argument": None, "chance": 0.97, "rul": [_RUL], "fan":
 _PLAN = {"command": "set_oil_flow", "argument": 55.0, "chance": 0.04, "rul": [_RUL], "fan": _FAN}
 _SAVING = {"currency": "EUR", "mean": 61_000.0, "low": 58_000.0, "high": 64_000.0}
 _FORESEEN: dict[str, Any] = {
+    "at": AT,
     "deadline": "2017-01-20T06:00:00Z",
     "target": "st1-b2",
     "without": _TRIAL,

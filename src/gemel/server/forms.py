@@ -326,6 +326,7 @@ class Saving(Form):
 
 
 class Foreseen(Form):
+    at: Instant = Field(None, description="when it was tried")
     deadline: Instant
     target: str
     without: Trial

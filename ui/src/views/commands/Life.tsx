@@ -102,11 +102,11 @@ function Steps({ of }: { of: Detail }) {
             <Shape of={STEP_TONES[step.step]} size={14} />
             <span>
               <b>{STEP_WORDS[step.step]}</b>
-              {step.detail && step.step !== "approved" && <span className={css["fine"]}>{step.detail}</span>}
+              {detailText(of, step) && <span className={css["fine"]}>{detailText(of, step)}</span>}
             </span>
             <span className={css["when"]}>
               {instantText(at)}
-              {since > 0 && <span className={css["fine"]}>{durationText(since)} later</span>}
+              {since >= 1 && <span className={css["fine"]}>{durationText(since)} later</span>}
             </span>
           </li>
         );
@@ -126,6 +126,13 @@ function Steps({ of }: { of: Detail }) {
       )}
     </ol>
   );
+}
+
+function detailText(of: Detail, step: Schemas["LifeStep"]): string {
+  if (step.step === "proposed") return `by the policy “${step.detail}”`;
+  if (step.step === "approved") return `by ${of.by}`;
+  if (step.step === "confirmed" && of.shown) return `${of.shown.signal} ${argumentText(of.shown.value, of.shown.unit)}`;
+  return step.step === "acknowledged" && step.detail ? `it answered: ${step.detail}` : step.detail;
 }
 
 /** The signal that must show it, around the command. */

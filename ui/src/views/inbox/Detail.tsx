@@ -30,11 +30,12 @@ export function Detail({ id }: { id: string }) {
   if (problem && data?.id !== id) return <Problem of={problem} />;
   if (data?.id !== id) return <Waits />;
 
-  const foreseen = tried ?? data.foreseen;
-  const first = tried ? { ...tried.with, cost: tried.saving.cost, saving: tried.saving.mean } : { ...data.foreseen.with, cost: data.cost.mean, saving: data.foreseen.saving.mean };
+  const again = data.status === "open" ? tried : undefined;
+  const foreseen = again ?? data.foreseen;
+  const first = again ? { ...again.with, cost: again.saving.cost, saving: again.saving.mean } : { ...data.foreseen.with, cost: data.cost.mean, saving: data.foreseen.saving.mean };
   const plans: Plan[] = [first, ...data.alternatives];
   const picked = plans[chosen ?? 0] ?? first;
-  const from = instantOf(tried?.at ?? data.created_at);
+  const from = instantOf(foreseen.at ?? data.created_at);
   const effect = (
     <Effect
       without={foreseen.without}
@@ -45,7 +46,7 @@ export function Detail({ id }: { id: string }) {
       deadline={instantOf(foreseen.deadline)}
       units={{ ...unitsOf(plant), [data.command]: data.label.unit }}
       currency={data.cost.currency}
-      fresh={!!tried}
+      fresh={!!again}
     />
   );
   const decide = (
@@ -73,6 +74,8 @@ export function Detail({ id }: { id: string }) {
   );
 }
 
+const STATUS = { open: "Open", approved: "Approved", rejected: "Rejected", expired: "Expired" };
+
 function Head({ of }: { of: ProposalDetail }) {
   const { shown, mode } = useClock();
   const open = of.status === "open";
@@ -88,7 +91,7 @@ function Head({ of }: { of: ProposalDetail }) {
         </p>
       </div>
       <p className={css["state"]}>
-        <Status of={TONES[of.status] ?? "plain"} word={open ? "Waits for you" : of.status} title="" />
+        <Status of={TONES[of.status] ?? "plain"} word={open ? "Waits for you" : STATUS[of.status]} title="" />
         <span className="muted" title={`It expires at ${instantText(instantOf(of.expires_at))} UTC`}>
           {open ? leftText(of.expires_at, shown) : `at ${instantText(instantOf(of.decided_at), "minute")} UTC`}
           {open && mode !== "live" && " then"}
