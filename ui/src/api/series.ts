@@ -1,5 +1,7 @@
 // Series for charts: asked for the window of the page's clock, and made into lines and spans.
 
+import { useRef } from "react";
+
 import type { Clock } from "@/clock/clock";
 import { instant } from "@/clock/state";
 import type { Line, Mark, Span } from "@/design/Chart";
@@ -23,10 +25,17 @@ export function windowOf(clock: Pick<Clock, "start" | "end" | "span" | "mode" | 
 
 /** Series by name over the clock's window; `points` of each. */
 export function useSeries(clock: Clock, names: readonly string[], points = 800): Asked<SeriesLines> {
-  const [start, end] = windowOf(clock);
+  // While an answer is awaited a moving window stands still: else a slow server would never be heard.
+  const last = useRef({ key: "", window: [0, 0] as [number, number], loading: false });
+  const key = JSON.stringify([names, points, clock.mode, clock.span, clock.known, clock.mode === "at" && clock.end]);
+  const waits = last.current.loading && last.current.key === key;
+  const window = waits ? last.current.window : windowOf(clock);
+  const [start, end] = window;
   const { known_at } = clock.times;
   const query = { s: names, valid: `${instant(start)}/${instant(end)}`, points, known_at };
-  return useGet("/series", { query }, { when: names.length > 0 && clock.end > 0 });
+  const asked = useGet("/series", { query }, { when: names.length > 0 && clock.end > 0 });
+  last.current = { key, window, loading: asked.loading };
+  return asked;
 }
 
 export function named(told: SeriesLines | undefined, name: string): SeriesLine | undefined {
@@ -51,7 +60,7 @@ export function residualLines(of: SeriesLine): Line[] {
   const zero = { label: "expected", unit, times, values: times.map(() => 0), colour: 1, style: "dash" } as const;
   return [
     { ...zero, low: wide.map((w) => (w === null ? null : -w)), high: wide },
-    { label: "measured − expected", unit, times, values, colour: 2, style: of.thinned ? "line" : "points" },
+    { label: "measured − expected", unit, times, values, colour: 2, style: of.thinned ? "thin" : "points" },
   ];
 }
 

@@ -6,7 +6,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import css from "./Chart.module.css";
-import { fixed, instantText, numberText, unitText } from "./number";
+import { doubtText, fixed, instantText, numberText, unitText } from "./number";
 import { ink, useTheme } from "./theme";
 
 export interface Line {
@@ -21,8 +21,8 @@ export interface Line {
   high?: readonly (number | null)[];
   /** 1 … 8; default: by its place. */
   colour?: number;
-  /** `points`: measured. `step`: holds until the next. `dash`: foreseen. */
-  style?: "line" | "points" | "step" | "dash";
+  /** `points`: measured, `thin`: so densely that points would run together. `step`: holds until the next. `dash`: foreseen. */
+  style?: "line" | "points" | "thin" | "step" | "dash";
 }
 
 export interface Limit {
@@ -210,6 +210,7 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
         if (part !== "value") return { ...own, width: 0 };
         if (style === "points") return { ...own, width: 0, paths: () => null, points: { show: true, size: 3, fill: colour(line) } };
         if (style === "dash") return { ...own, dash: [5, 4] };
+        if (style === "thin") return { ...own, width: 0.6 };
         if (style === "step") return { ...own, paths: uPlot.paths.stepped!({ align: 1 }) };
         return own;
       }),
@@ -337,7 +338,7 @@ function tell(made: uPlot, tip: HTMLElement, props: ChartProps): void {
     if (value === null || value === undefined) return;
     const [low, high] = [one.low?.[at], one.high?.[at]];
     const doubt = typeof low === "number" && typeof high === "number" ? (high - low) / 2 : undefined;
-    const text = `${numberText(value, doubt)}${doubt === undefined ? "" : ` ± ${numberText(doubt)}`} ${unitText(one.unit)}`;
+    const text = `${numberText(value, doubt)} ${doubtText(value, doubt)} ${unitText(one.unit)}`;
     rows.push(row(one.label, text, `var(--series-${colourOf(one, k)})`));
   });
   const reach = ((props.end - props.start) / Math.max(made.width, 1)) * 6;

@@ -1,13 +1,14 @@
 // What is worth attention of this asset, each with its evidence.
 
-import type { Finding } from "@/api/routes";
+import type { Belief, Finding, Rul } from "@/api/routes";
 import { useGet } from "@/api/use";
 import { useClock } from "@/clock/clock";
 import { durationText, Empty, instantOf, instantText, numberText, Panel, Problem, shareText, Shape, Skeleton, Status } from "@/design";
 
 import css from "./Asset.module.css";
+import { saidOf } from "./ports";
 
-export function Findings({ id }: { id: string }) {
+export function Findings({ id, belief }: { id: string; belief: Belief | undefined }) {
   const { mode, times } = useClock();
   const live = mode === "live";
   const { data, problem } = useGet("/findings", { query: { twin: id, limit: 20, ...(live ? {} : { known_at: times.valid, ...times }) } }, { every: live ? 5_000 : 0 });
@@ -21,7 +22,7 @@ export function Findings({ id }: { id: string }) {
       <ul className={css["findings"]}>
         {[...open, ...closed.slice(0, 4)].map((one) => (
           <li key={one.id}>
-            <Entry of={one} />
+            <Entry of={one} now={live && one.kind === "limit_foreseen" ? belief?.rul.find((rul) => rul.mode === one.subject) : undefined} />
           </li>
         ))}
       </ul>
@@ -29,7 +30,7 @@ export function Findings({ id }: { id: string }) {
   );
 }
 
-function Entry({ of }: { of: Finding }) {
+function Entry({ of, now }: { of: Finding; now: Rul | undefined }) {
   const open = of.status === "open";
   return (
     <details className={css["finding"]} data-open={open || undefined}>
@@ -37,7 +38,8 @@ function Entry({ of }: { of: Finding }) {
         <Shape of={!open ? "plain" : of.severity === "critical" ? "failed" : "warning"} title={open ? of.severity : "closed"} />
         <span>
           <b>{of.subject.replaceAll("_", " ")}</b> <span className="muted">{of.kind.replaceAll("_", " ")}</span>
-          <span className={css["findingText"]}>{sentence(of.text)}</span>
+          {now && <span className={css["findingText"]}>Now: {saidOf(now)}; {shareText(now.reached)} within {durationText(now.horizon)}</span>}
+          <span className={css["findingText"]}>{now ? `When found: ${of.text}` : sentence(of.text)}</span>
           <span className={css["small"]}>
             {of.id}, since {instantText(instantOf(of.instant), "minute")}
             {of.closed_at ? ` until ${instantText(instantOf(of.closed_at), "minute")}` : ""} UTC

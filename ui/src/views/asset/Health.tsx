@@ -4,7 +4,7 @@ import type { Belief, Rul } from "@/api/routes";
 import { durationText, Empty, instantOf, instantText, Level, Panel, shareText, Value } from "@/design";
 
 import css from "./Asset.module.css";
-import { reachedBy } from "./ports";
+import { edgeOf, reachedBy, saidOf, ticksUpTo } from "./ports";
 import { WhyButton } from "./WhyButton";
 
 export function Health({ belief, onWhy }: { belief: Belief; onWhy: (subject: string) => void }) {
@@ -39,25 +39,23 @@ const [WIDE, HIGH, FOOT] = [320, 74, 16];
 
 /** The chance that the limit is reached by then, up to the horizon. */
 function Distribution({ of }: { of: Rul }) {
+  const edge = edgeOf(of);
   const points = reachedBy(of);
-  const x = (at: number) => (at / of.horizon) * WIDE;
+  const x = (at: number) => (Math.min(at, edge) / edge) * WIDE;
   const y = (chance: number) => HIGH - chance * (HIGH - 6);
   const path = points.map(({ at, chance }, k) => `${k ? "L" : "M"}${x(at).toFixed(1)} ${y(chance).toFixed(1)}`).join("");
   const { "0.05": soon, "0.5": median, "0.95": late } = of.quantiles;
-  const days = of.horizon / 86_400;
-  const step = [1, 2, 5, 7, 10, 30, 60, 90, 180, 365].find((one) => days / one <= 7) ?? 365;
-  const ticks = Array.from({ length: Math.floor(days / step) + 1 }, (_, k) => k * step).filter((day) => day === days || days - day > step * 0.6);
-  if (ticks.at(-1) !== days) ticks.push(days);
+  const ticks = ticksUpTo(edge);
   const told = saidOf(of);
   return (
     <div className={css["rul"]}>
-      <p>{told}</p>
+      <p>{told.charAt(0).toUpperCase() + told.slice(1)}</p>
       <svg viewBox={`-2 0 ${WIDE + 4} ${HIGH + FOOT}`} role="img" aria-label={`Chance that the limit '${of.mode}' is reached by then. ${told}`}>
-        {ticks.map((day) => (
-          <g key={day}>
-            <line x1={x(day * 86_400)} x2={x(day * 86_400)} y1={4} y2={HIGH} className={css["grid"]} />
-            <text x={Math.min(x(day * 86_400), WIDE)} y={HIGH + 12} textAnchor={day === 0 ? "start" : x(day * 86_400) > WIDE - 8 ? "end" : "middle"}>
-              {day === 0 ? "now" : days < 400 ? `${day}\u202fd` : durationText(day * 86_400)}
+        {ticks.map((at) => (
+          <g key={at}>
+            <line x1={x(at)} x2={x(at)} y1={4} y2={HIGH} className={css["grid"]} />
+            <text x={x(at)} y={HIGH + 12} textAnchor={at === 0 ? "start" : x(at) > WIDE - 14 ? "end" : "middle"}>
+              {at === 0 ? "now" : tickText(at)}
             </text>
           </g>
         ))}
@@ -65,7 +63,7 @@ function Distribution({ of }: { of: Rul }) {
         <line x1={0} x2={WIDE} y1={y(0.5)} y2={y(0.5)} className={css["half"]} />
         <path d={`${path}L${WIDE} ${HIGH}L0 ${HIGH}Z`} className={css["area"]} />
         <path d={path} className={css["curve"]} />
-        {typeof soon === "number" && <line x1={x(soon)} x2={x(typeof late === "number" ? late : of.horizon)} y1={HIGH - 3} y2={HIGH - 3} className={css["interval"]} />}
+        {typeof soon === "number" && <line x1={x(soon)} x2={x(typeof late === "number" ? late : edge)} y1={HIGH - 3} y2={HIGH - 3} className={css["interval"]} />}
         {typeof median === "number" && <circle cx={x(median)} cy={y(0.5)} r={3.5} className={css["median"]} />}
         <text x={WIDE} y={y(points.at(-1)!.chance) - 3 < 10 ? y(points.at(-1)!.chance) + 12 : y(points.at(-1)!.chance) - 3} textAnchor="end" className={css["end"]}>
           {shareText(of.reached)}
@@ -78,10 +76,6 @@ function Distribution({ of }: { of: Rul }) {
   );
 }
 
-function saidOf(of: Rul): string {
-  const { "0.05": soon, "0.5": median, "0.95": late } = of.quantiles;
-  if (typeof median === "number")
-    return `Reached in ${durationText(median)} (90 %: ${durationText(soon)} to ${typeof late === "number" ? durationText(late) : `beyond ${durationText(of.horizon)}`})`;
-  const beyond = `Median beyond ${durationText(of.horizon)}`;
-  return typeof soon === "number" ? `${beyond}; 5 % reach it before ${durationText(soon)}` : `${beyond}, as far as is looked ahead`;
+function tickText(seconds: number): string {
+  return seconds % 86_400 === 0 && seconds < 400 * 86_400 ? `${seconds / 86_400}\u202fd` : durationText(seconds);
 }

@@ -18,7 +18,7 @@ export function Life({ events, problem }: { events: LifeEvent[] | undefined; pro
   };
   const listed = (events ?? []).toReversed();
   return (
-    <Panel flush title="Life" about="what was found, commanded, repaired and learnt" aside={events && <span className="muted">{events.length} events</span>}>
+    <Panel flush title="Life" about="what was found, commanded, repaired and learnt" aside={events && <span className="muted">{events.length} {events.length === 1 ? "event" : "events"}</span>}>
       {problem && !events && <Problem of={problem} />}
       {!events && !problem && <div className={css["waiting"]}><Skeleton height={80} /></div>}
       {events?.length === 0 && <Empty title="Nothing has happened to it yet" />}

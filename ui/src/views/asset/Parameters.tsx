@@ -14,7 +14,12 @@ export function Parameters({ binding, belief, onWhy }: { binding: string; belief
   return (
     <Panel
       title="Parameters"
-      about={<>version <Link to={`/kernels/${encodeURIComponent(binding)}`}>{belief.version}</Link></>}
+      about={<>
+          version{" "}
+          <Link to={`/kernels/${encodeURIComponent(binding)}`} className={`${css["version"]} cut`} title={belief.version}>
+            {belief.version}
+          </Link>
+        </>}
       aside={<WhyButton of="parameters" onWhy={onWhy} />}
     >
       <ul className={css["parameters"]}>

@@ -50,7 +50,7 @@ export function Tracking(props: TrackingProps) {
         const lines: Line[] = [];
         // As points what is measured lies over what is expected, as a dense line under it.
         const dense = (measured?.times.length ?? 0) > 400;
-        if (measured && sensor.own === sensor.unit) lines.push(lineOf(measured, { label: "measured", colour: 2, style: dense ? "line" : "points" }));
+        if (measured && sensor.own === sensor.unit) lines.push(lineOf(measured, { label: "measured", colour: 2, style: dense ? "thin" : "points" }));
         if (foreseen) lines.push(lineOf(foreseen, { label: "expected", colour: 1, style: "dash" }));
         if (!dense) lines.reverse();
         return (

@@ -107,13 +107,21 @@ function Told({ belief, what }: { belief: Belief; what: string }) {
         </p>
       )}
       <ul className={css["states"]}>
-        {Object.entries(belief.states).map(([name, one]) => (
-          <li key={name}>
-            <span className="muted">{name.replaceAll("_", " ")}</span> <Value value={one.mean} std={one.std} unit={one.unit} />
-          </li>
-        ))}
+        {what === "parameters"
+          ? Object.entries(belief.parameters).map(([name, one]) => (
+              <Named key={name} name={name} value={one.value} std={one.scale === "log" ? one.value * one.std : one.std} unit={one.unit} />
+            ))
+          : Object.entries(belief.states).map(([name, one]) => <Named key={name} name={name} value={one.mean} std={one.std} unit={one.unit} />)}
       </ul>
     </>
+  );
+}
+
+function Named(props: { name: string; value: number; std: number; unit: string }) {
+  return (
+    <li>
+      <span className="muted">{props.name.replaceAll("_", " ")}</span> <Value value={props.value} std={props.std} unit={props.unit} />
+    </li>
   );
 }
 

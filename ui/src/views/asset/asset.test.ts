@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { BindingLabel, Plant, SeriesLine, Twin } from "@/api/routes";
 import { lineOf, residualLines, spansOf, windowOf } from "@/api/series";
 
-import { portsOf, proseOf, reachedBy, standing } from "./ports";
+import { edgeOf, portsOf, proseOf, reachedBy, saidOf, standing, ticksUpTo } from "./ports";
 
 const LINE: SeriesLine = {
   name: "m1:speed",
@@ -84,6 +84,16 @@ describe("the time to a limit", () => {
       { at: 80, chance: 0.5 },
       { at: 100, chance: 0.58 },
     ]);
+  });
+
+  it("is drawn up to where nearly all have reached it, with some round times", () => {
+    const near = { ...rul, horizon: 14 * 86_400, reached: 1, quantiles: { "0.05": 16_920, "0.5": 72_000, "0.95": 233_280 } };
+    expect(edgeOf(near)).toBe(1.5 * 233_280);
+    expect(ticksUpTo(edgeOf(near))).toEqual([0, 1, 2, 3, 4].map((day) => day * 86_400));
+    expect(edgeOf({ ...near, quantiles: { "0.5": 9e5, "0.95": null } })).toBe(14 * 86_400);
+    expect(ticksUpTo(100 * 31_536_000).length).toBeLessThanOrEqual(8);
+    expect(saidOf(near)).toBe("reached in 20\u202fh (90 %: 4.7\u202fh to 2.7\u202fd)");
+    expect(saidOf({ ...near, quantiles: { "0.05": null, "0.5": null, "0.95": null } })).toBe("median beyond 14\u202fd, as far as is looked ahead");
   });
 
   it("never falls, though the share is told more coarsely than the quantiles", () => {

@@ -79,7 +79,7 @@ function Page({ id, twin, plant }: { id: string; twin: Twin | undefined; plant: 
         </div>
         <div className={css["side"]}>
           {binding && belief && <Health belief={belief} onWhy={ask} />}
-          <Findings id={id} />
+          <Findings id={id} belief={belief} />
           {binding && belief && <Parameters binding={binding.binding} belief={belief} onWhy={ask} />}
         </div>
       </div>

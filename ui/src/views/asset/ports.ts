@@ -1,6 +1,7 @@
 // Where a kernel's ports read: its own telemetry, or that of a twin it links to. Pure.
 
-import type { Belief, BindingLabel, Plant, Twin } from "@/api/routes";
+import type { BindingLabel, Plant, Rul, Twin } from "@/api/routes";
+import { durationText } from "@/design/number";
 
 export interface Port {
   port: string;
@@ -42,13 +43,37 @@ function unitAnywhere(plant: Plant, signal: string): string | undefined {
 }
 
 /** The chance that a limit is reached by then: points of a distribution that ends at its horizon. */
-export function reachedBy(rul: Belief["rul"][number]): { at: number; chance: number }[] {
+export function reachedBy(rul: Rul): { at: number; chance: number }[] {
   const points = Object.entries(rul.quantiles)
     .filter((one): one is [string, number] => one[1] !== null)
     .map(([chance, at]) => ({ at, chance: Number(chance) }))
     .sort((a, b) => a.at - b.at);
   const last = points.at(-1);
   return [{ at: 0, chance: 0 }, ...points, { at: rul.horizon, chance: Math.max(rul.reached, last?.chance ?? 0) }];
+}
+
+/** Where its picture ends: the horizon, or sooner where nearly all have reached the limit before. */
+export function edgeOf(rul: Rul): number {
+  const late = rul.quantiles["0.95"];
+  return typeof late === "number" ? Math.min(rul.horizon, late * 1.5) : rul.horizon;
+}
+
+const HOUR = 3_600;
+const STEPS = [1, 2, 3, 6, 12, 24, 48, 120, 168, 336, 720, 2_160, 4_320, 8_760].map((hours) => hours * HOUR);
+
+/** Round times from now on, some six of them. */
+export function ticksUpTo(edge: number): number[] {
+  const step = STEPS.find((one) => edge / one <= 7) ?? Math.ceil(edge / 7 / (8_760 * HOUR)) * 8_760 * HOUR;
+  return Array.from({ length: Math.floor(edge / step) + 1 }, (_, k) => k * step);
+}
+
+/** The distribution in words; a median beyond the horizon is not made up. */
+export function saidOf(rul: Rul): string {
+  const { "0.05": soon, "0.5": median, "0.95": late } = rul.quantiles;
+  const beyond = durationText(rul.horizon);
+  if (typeof median === "number")
+    return `reached in ${durationText(median)} (90 %: ${durationText(soon)} to ${typeof late === "number" ? durationText(late) : `beyond ${beyond}`})`;
+  return `median beyond ${beyond}${typeof soon === "number" ? `; 5 % reach it before ${durationText(soon)}` : ", as far as is looked ahead"}`;
 }
 
 /** The 90 % interval of a parameter, and where on a scale from −3 to 3 spreads of its prior it lies. */

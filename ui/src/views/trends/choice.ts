@@ -64,7 +64,9 @@ export function groupsOf(shown: readonly Shown[], apart: boolean): Group[] {
   const groups = new Map<string, Group>();
   for (const one of shown) {
     const unit = one.line?.unit ?? "";
-    const key = apart ? one.name : one.line ? `unit ${unit}` : "unit ?";
+    // What is left over lies about zero: beside what is measured it would flatten both.
+    const kind = one.line?.kind === "residual" ? "left over" : "";
+    const key = apart ? one.name : `${kind} ${unit}`;
     const group = groups.get(key) ?? { key, unit, shown: [] };
     group.shown.push(one);
     groups.set(key, group);

@@ -38,6 +38,8 @@ describe("what Trends shows", () => {
     const all = [shown("a:x", "degC"), shown("a:y", "rpm"), shown("b:x", "degC")];
     expect(groupsOf(all, false).map((one) => one.shown.length)).toEqual([2, 1]);
     expect(groupsOf(all, true)).toHaveLength(3);
+    const left = { ...all[0]!, line: { ...all[0]!.line!, kind: "residual" as const } };
+    expect(groupsOf([...all, left], false)).toHaveLength(3);
   });
 
   it("of an earlier window is moved on to where it is held against", () => {
