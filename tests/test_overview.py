@@ -356,6 +356,33 @@ def test_who_follows_after_all_others_left_waits_for_its_beat(hall: Hall) -> Non
     assert asyncio.run(twice()) == [True, True]
 
 
+def test_whoever_follows_later_is_told_and_nobody_spins(hall: Hall) -> None:
+    stopping = threading.Event()
+    made = board.Board(hall.host, stopping)
+    question = board.Question("status", None, lambda host, view: {"now": host.clock.now()})
+
+    async def follow(beats: int) -> list[bytes]:
+        told: list[bytes] = []
+        async with aclosing(made.follow([question])) as events:
+            async for event in events:
+                told.append(event)
+                if told.count(b"") == beats:
+                    break
+        return told
+
+    async def both() -> tuple[list[bytes], list[bytes], float]:
+        first = await follow(1)
+        began = asyncio.get_running_loop().time()
+        later = await follow(2)
+        return first, later, asyncio.get_running_loop().time() - began
+
+    first, later, took = asyncio.run(both())
+    assert len([event for event in first if event]) == 1
+    assert len([event for event in later if event]) == 2  # what is new was told once a beat
+    assert took > board.BEAT
+    assert not made._asked and not made._events
+
+
 @pytest.mark.parametrize(
     ("how", "code"),
     [

@@ -87,10 +87,12 @@ class Board:
                 if not self._stopping.is_set():
                     await asyncio.sleep(STEP)
             asked = list(self._questions.values())
-            await to_thread.run_sync(self._look, asked, limiter=self._thread)
+            try:
+                await to_thread.run_sync(self._look, asked, limiter=self._thread)
+            except GemelError as error:  # no picture: those of the last beat stand
+                _log.error("live: %s", error.message)
             beat, self._beat = self._beat, asyncio.Event()
             beat.set()
-        self._beat.set()
 
     def _look(self, questions: Iterable[Question]) -> None:
         """Bring the answers up to date; one that did not change stays the same bytes."""
