@@ -60,7 +60,7 @@ class Line:
                 for n in range(2 + (k > BEFORE // 2))  # the third begins later
             ]
             self.host.ingest(json.dumps(rows).encode(), {"content-type": "application/json"})
-            time.sleep(0.03)
+            self.host.event("price", {"value": 40.0})  # it waits for the tick
 
     def views(self) -> Iterator[View]:
         """The picture after every tick, run again from the journal."""

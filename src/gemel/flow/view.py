@@ -22,6 +22,7 @@ from gemel.intake.quality import Codes
 from gemel.kernels.belief import IN_STEP
 from gemel.records import REASONS, Bools, Floats, Instants
 
+KEPT = 64  # things that are made of a picture: of a large plant an order has a megabyte
 Made = TypeVar("Made")
 
 
@@ -111,11 +112,15 @@ class View:
     _making: Any = field(default_factory=threading.RLock)
 
     def once(self, key: Any, make: Callable[[], Made]) -> Made:
-        """What `make` gives, made once for this picture and shared by all who ask."""
+        """What `make` gives, made once for this picture and shared by all who ask.
+
+        The last KEPT are kept: a picture may stand for long, and people ask for many things.
+        """
         with self._making:
-            if key not in self._kept:
-                self._kept[key] = make()
-            made: Made = self._kept[key]
+            made: Made = self._kept.pop(key) if key in self._kept else make()
+            self._kept[key] = made
+            while len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
             return made
 
     @property
