@@ -4,7 +4,7 @@ import { useRef } from "react";
 
 import type { Clock } from "@/clock/clock";
 import { instant } from "@/clock/state";
-import type { Line, Mark, Span } from "@/design/Chart";
+import type { Limit, Line, Mark, Span } from "@/design/Chart";
 import { instantOf } from "@/design/number";
 
 import type { LifeEvent, SeriesLine, SeriesLines } from "./routes";
@@ -66,6 +66,18 @@ export function residualLines(of: SeriesLine): Line[] {
 
 function edge(value: number | null, std: number | null | undefined, by: number): number | null {
   return value === null || std === null || std === undefined ? null : value + by * std;
+}
+
+/** The ends of a signal's declared range, where the line comes near one: within half of its own width. */
+export function limitsOf(of: SeriesLine | undefined, range: { low: number | null; high: number | null } | undefined): Limit[] {
+  const there = (of?.values ?? []).filter((v): v is number => v !== null);
+  if (!of || !range || !there.length) return [];
+  const [least, most] = [Math.min(...there), Math.max(...there)];
+  const reach = (most - least) / 2;
+  const limits: Limit[] = [];
+  if (range.high !== null && range.high <= most + reach) limits.push({ value: range.high, label: "range, up to", unit: of.unit });
+  if (range.low !== null && range.low >= least - reach) limits.push({ value: range.low, label: "range, from", unit: of.unit });
+  return limits;
 }
 
 const REASONS: Record<string, string> = {

@@ -1,14 +1,14 @@
 // Does the twin track its asset: measured against expected, what is left over, health over time.
 
 import type { BindingLabel, LifeEvent, Plant, Twin } from "@/api/routes";
-import { lineOf, marksOf, named, residualLines, spansOf, useSeries } from "@/api/series";
+import { limitsOf, lineOf, marksOf, named, residualLines, spansOf, useSeries } from "@/api/series";
 import { useClock } from "@/clock/clock";
 import { Button, countText, Empty, Panel, Problem, Skeleton, Value } from "@/design";
 import { Chart, type Line } from "@/design/Chart";
 import { go, Link } from "@/router";
 
 import css from "./Asset.module.css";
-import type { Port } from "./ports";
+import { type Port, rangeOf } from "./ports";
 
 interface TrackingProps {
   twin: Twin;
@@ -76,7 +76,7 @@ export function Tracking(props: TrackingProps) {
               </div>
             ) : (
               <>
-                <Chart label={`${sensor.port}, measured and expected`} lines={lines} spans={spansOf(measured)} height={210} {...shared} bare />
+                <Chart label={`${sensor.port}, measured and expected`} lines={lines} limits={limitsOf(measured, rangeOf(props.plant, sensor.signal))} spans={spansOf(measured)} height={210} {...shared} bare />
                 <Chart label={`${sensor.port}, what is left over`} lines={residual ? residualLines(residual) : []} spans={spansOf(measured)} height={108} {...shared} legend={false} />
               </>
             )}

@@ -24,24 +24,25 @@ interface WhyProps {
 export function Why({ twin, belief, ports, subject, onClose }: WhyProps) {
   const [binding = "", ...rest] = subject.split("/");
   const what = rest.join("/");
-  const { data: why, problem } = useGet("/twins/{id}/why", { path: { id: twin.id } });
-  const { data: track } = useGet("/kernels/{binding}/track", { path: { binding }, query: { twin: twin.id, ...useTimes() } });
+  const { times } = useClock();
+  const { data: why, problem } = useGet("/twins/{id}/why", { path: { id: twin.id }, query: times });
+  const { data: track } = useGet("/kernels/{binding}/track", { path: { binding }, query: { twin: twin.id, ...times } });
   const { data: versions } = useGet("/kernels/{binding}/assets", { path: { binding }, query: { find: twin.id, limit: 50 } });
   const version = versions?.items.find((one) => one.twin === twin.id);
   const evidence = why?.fleets[binding];
   return (
     <Dialog title={`Why: ${what.replace("health.", "").replaceAll("_", " ")} of ${twin.id}`} wide onClose={onClose}>
       <ol className={css["chain"]}>
-        <Link1 title="The number">
+        <Step title="The number">
           <Told belief={belief} what={what} />
           <p className={css["small"]}>
             Believed at {instantText(instantOf(belief.instant))} UTC; committed as tick {countText(twin.tick)}. A replay of the journal gives it again, to the bit.
           </p>
-        </Link1>
-        <Link1 title="From these samples">
+        </Step>
+        <Step title="From these samples">
           <Samples twin={twin} belief={belief} ports={ports} />
-        </Link1>
-        <Link1 title="By this kernel">
+        </Step>
+        <Step title="By this kernel">
           <p>
             <Link to={`/kernels/${encodeURIComponent(binding)}`} className="mono">
               {belief.kernel}
@@ -49,14 +50,14 @@ export function Why({ twin, belief, ports, subject, onClose }: WhyProps) {
           </p>
           {problem && !why && <Problem of={problem} />}
           {evidence ? <pre className={css["equation"]}>{proseOf(evidence.equation)}</pre> : !problem && <Skeleton height={120} />}
-        </Link1>
-        <Link1 title="With these parameters">
+        </Step>
+        <Step title="With these parameters">
           <Version version={version} belief={belief} />
-        </Link1>
-        <Link1 title="Proved by">
+        </Step>
+        <Step title="Proved by">
           <Proof track={track} challenger={version?.challenger ?? undefined} />
-        </Link1>
-        <Link1 title="Approved by">
+        </Step>
+        <Step title="Approved by">
           {version ? (
             <p>
               Version <b>{version.version}</b>: {version.by === "plant" ? "the plant file; it is where the asset starts" : <>{version.by}, {version.since ? `${instantText(instantOf(version.since))} UTC` : ""}: {version.why}</>}.
@@ -72,17 +73,13 @@ export function Why({ twin, belief, ports, subject, onClose }: WhyProps) {
                 {one.why && `: ${one.why}`} <span className="muted">{instantText(instantOf(one.decided_at))} UTC</span>
               </p>
             ))}
-        </Link1>
+        </Step>
       </ol>
     </Dialog>
   );
 }
 
-function useTimes(): { valid?: string; known_at?: string } {
-  return useClock().times;
-}
-
-function Link1({ title, children }: { title: string; children: ReactNode }) {
+function Step({ title, children }: { title: string; children: ReactNode }) {
   return (
     <li>
       <h3>{title}</h3>

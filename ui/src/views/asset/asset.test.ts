@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { BindingLabel, Plant, SeriesLine, Twin } from "@/api/routes";
-import { lineOf, residualLines, spansOf, windowOf } from "@/api/series";
+import { limitsOf, lineOf, residualLines, spansOf, windowOf } from "@/api/series";
 
 import { edgeOf, portsOf, proseOf, reachedBy, saidOf, standing, ticksUpTo } from "./ports";
 
@@ -42,6 +42,12 @@ describe("a series as a line", () => {
 
   it("says in words where it was not good", () => {
     expect(spansOf(LINE).map((one) => one.label)).toEqual(["bad: outside its range, 1 sample", "no samples"]);
+  });
+
+  it("is told the ends of its range where it comes near one", () => {
+    expect(limitsOf(LINE, { low: -100, high: 3.5 }).map((one) => one.value)).toEqual([3.5]);
+    expect(limitsOf(LINE, { low: 0, high: null }).map((one) => one.value)).toEqual([0]);
+    expect(limitsOf({ ...LINE, values: [null] }, { low: 0, high: 1 })).toEqual([]);
   });
 
   it("is asked for by a window that moves in steps while live, and is exact when past", () => {

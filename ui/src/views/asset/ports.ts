@@ -1,6 +1,6 @@
 // Where a kernel's ports read: its own telemetry, or that of a twin it links to. Pure.
 
-import type { BindingLabel, Plant, Rul, Twin } from "@/api/routes";
+import type { BindingLabel, Plant, Rul, Schemas, Twin } from "@/api/routes";
 import { durationText } from "@/design/number";
 
 export interface Port {
@@ -39,7 +39,12 @@ function signalUnit(plant: Plant, interface_: string, signal: string): string | 
 }
 
 function unitAnywhere(plant: Plant, signal: string): string | undefined {
-  return plant.interfaces.find((one) => signal in one.signals)?.signals[signal]?.unit;
+  return rangeOf(plant, signal)?.unit;
+}
+
+/** What a signal of that name may read, as its interface declares it. */
+export function rangeOf(plant: Plant, signal: string): Schemas["SignalLabel"] | undefined {
+  return plant.interfaces.find((one) => signal in one.signals)?.signals[signal];
 }
 
 /** The chance that a limit is reached by then: points of a distribution that ends at its horizon. */
