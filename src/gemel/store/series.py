@@ -63,7 +63,7 @@ def minmax(instant: Instants, value: Floats, points: int) -> NDArray[np.int64]:
     instant (N,) ns, sorted · value (N,)
 
     >>> minmax(np.arange(9), np.array([0.0, 0, 7, 0, 0, -7, 0, 0, 0]), 4).tolist()
-    [0, 2, 5, 6, 8]
+    [0, 2, 5, 8]
     """
     count = len(instant)
     if count <= max(points, 4):
