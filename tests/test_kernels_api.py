@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -274,6 +274,9 @@ def test_a_challenger_is_shown_against_the_champion_speaks_when_asked_and_can_be
     assert (asset["version"], asset["by"], asset["below"]) == (run, "eva", ["typical"])
     assert asset["parameters"]["heat"]["value"] == pytest.approx(HEAT["hotter"], rel=0.03)
     assert asset["parameters"]["heat"]["off"] > 1.0 and asset["challenger"] is None
+    assert [one["version"] for one in asset["line"]] == [run, "typical"]
+    assert asset["line"][0]["parameters"] == asset["parameters"]
+    assert asset["line"][1]["parameters"]["heat"] == champion
     assert ovens.promote(409, action="promote", version=run)["code"] == "promotion.speaks"
 
     back = ovens.promote(action="roll_back", why="it was the wrong oven")
@@ -293,6 +296,22 @@ def test_a_challenger_is_shown_against_the_champion_speaks_when_asked_and_can_be
     assert audited[:3] == ["promote", "roll back", "promote"]
     then = ovens.get(forms.KernelHistory, "/oven/history", known_at=format_instant(START))
     assert (then["changes"], then["fits"]) == ([], [])
+
+
+def test_a_past_instant_has_the_versions_of_then(ovens: Ovens, run: str) -> None:
+    if ovens.assets()["hotter"]["version"] != run:
+        ovens.promote(action="promote", version=run)
+    then = format_instant(START + HOURS * 30 * MINUTE)
+    for asked in ({"valid": then}, {"known_at": then}, {"valid": then, "known_at": then}):
+        told = ovens.get(forms.KernelAssets, "/oven/assets", **asked)
+        hotter = next(one for one in told["items"] if one["twin"] == "hotter")
+        assert (hotter["version"], hotter["challenger"]) == ("typical", None), asked
+        assert [one["version"] for one in hotter["line"]] == ["typical"]
+        kernel = ovens.get(forms.KernelDetail, "/oven", **asked)
+        assert kernel["versions"] == [{"version": "typical", "assets": 2}]
+    assert (hotter["nis"], hotter["in_step"], kernel["in_step"]) == (None, None, None)
+    assert hotter["begun"] and told["at"] == then
+    assert ovens.assets()["hotter"]["version"] == run
 
 
 def test_a_change_that_does_not_fit_what_is_so_is_refused(ovens: Ovens, run: str) -> None:
@@ -417,6 +436,7 @@ def test_a_roll_back_undoes_every_promotion_above_it(moves: list[int]) -> None:
     assert [one.name for one in standing(version("start"), told)] == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7))
 def test_groups_add_up_to_the_whole_and_white_noise_is_covered_as_it_should_be(
     seed: int, groups: int

@@ -45,11 +45,19 @@ def fit_of(desk: Desk, fleet: Fleet, identity: str) -> tuple[Record, list[Record
 
 
 def challengers(
-    desk: Desk, fleet: Fleet, twins: Sequence[str], versions: list[str]
+    desk: Desk,
+    fleet: Fleet,
+    twins: Sequence[str],
+    versions: list[str],
+    until: int | None = None,
 ) -> dict[str, Record]:
-    """twin → the latest comparison with what speaks for it now (versions (A), of the fleet)."""
+    """twin → the latest comparison with what speaks for it (versions (A), of the fleet).
+
+    until: of the runs that had ended at that instant.
+    """
     found: dict[str, Record] = {}
-    for run in _runs(desk, fleet)[:RECENT]:
+    runs = [run for run in _runs(desk, fleet) if until is None or 0 < run["ended_at"] <= until]
+    for run in runs[:RECENT]:
         steps = desk.ledger.steps(run["id"])
         proofs = _proofs(steps)
         for twin in set(twins) - set(found):

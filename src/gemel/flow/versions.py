@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from gemel.errors import Conflict, Invalid, NotFound
 from gemel.flow.desk import Desk, Record
 from gemel.flow.fleet import Fleet
+from gemel.flow.speaking import Speaking
+from gemel.flow.view import View
 from gemel.insight.lifecycle import Change, Version, standing
 
 _TWIN = r'"twin": "(?P<twin>[^"]+)"'
@@ -94,6 +96,23 @@ def _change(row: Record) -> Change:
     version = Version(body["version"], row["instant"], *parts)
     action, over = body.get("action", "promote"), body.get("over", "")
     return Change(body["twin"], body["binding"], action, version, over)
+
+
+def spoke(desk: Desk, fleet: Fleet, view: View, known: int | None) -> Speaking:
+    """What spoke for a fleet's rows at the instant of a picture, as known at a tick (None: now)."""
+    held, names = view.columns[fleet.binding.name], list(fleet.kernel.layout.parameters)
+    versions, values = list(fleet.start_versions), fleet.start_parameters.copy()
+    stds = np.sqrt(np.diagonal(fleet.start_cov, axis1=1, axis2=2))
+    for twin, told in changes(desk, fleet.binding.name, fleet.twins, known).items():
+        spoken = [change.version for change in told if change.version.since <= view.at]
+        if spoken:
+            row = fleet.row[twin]
+            versions[row] = spoken[-1].name
+            values[row] = [spoken[-1].parameters[name] for name in names]
+            stds[row] = [spoken[-1].stds[name] for name in names]
+    begun = held.instant > 0
+    modes = list(held.health)
+    return Speaking(view.at, view.tick, versions, values, stds, held.nis, begun, held.stale, modes)
 
 
 def line(desk: Desk, fleet: Fleet, twin: str) -> list[Version]:

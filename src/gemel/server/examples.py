@@ -188,18 +188,22 @@ _COMPARED = {
     "samples": 864,
     "not_identified": [],
 }
-_ASSET = {
-    "twin": "st1-b2",
+_STOOD = {
     "version": "R-000001",
     "since": AT,
     "by": "M. Keller",
     "why": "it beats the incumbent: 0.52 against 0.81 on 288 held-out readings",
+    "parameters": {"friction": {"value": 4.4e-4, "std": 0.05, "off": 0.32}},
+}
+_ASSET = {
+    "twin": "st1-b2",
+    **_STOOD,
     "below": ["typical"],
+    "line": [_STOOD],
     "begun": True,
     "in_step": True,
     "stale": False,
     "nis": 1.04,
-    "parameters": {"friction": {"value": 4.4e-4, "std": 0.05, "off": 0.32}},
     "challenger": None,
 }
 _FIT = {

@@ -82,7 +82,7 @@ class KernelDetail(KernelSummary):
     every: float = Field(description="s between two frames")
     modes: list[str]
     begun: int
-    in_step: int
+    in_step: int | None = Field(description="null: not known of then")
     versions: list[VersionCount]
     at: str | None
     tick: int
@@ -120,6 +120,16 @@ class Comparison(_Form):
     not_identified: list[str] = Field(description="of these the history says next to nothing")
 
 
+class Standing(_Form):
+    """One version of an asset's line, with the values that it spoke with."""
+
+    version: str
+    since: str | None = Field(description="null: from the start")
+    by: str
+    why: str
+    parameters: dict[str, ParameterOf]
+
+
 class KernelAsset(_Form):
     twin: str
     version: str
@@ -127,10 +137,11 @@ class KernelAsset(_Form):
     by: str
     why: str
     below: list[str] = Field(description="versions that one can roll back to, the last is next")
+    line: list[Standing] = Field(description="the versions that stand, the one that speaks first")
     begun: bool
-    in_step: bool
+    in_step: bool | None = Field(description="null: not known of then")
     stale: bool
-    nis: float
+    nis: float | None
     parameters: dict[str, ParameterOf]
     challenger: Comparison | None
 

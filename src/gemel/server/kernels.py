@@ -20,9 +20,9 @@ from gemel.flow.fleet import Fleet, gold_set
 from gemel.flow.host import Host
 from gemel.flow.speaking import Speaking
 from gemel.flow.track import Residuals, residuals
-from gemel.flow.versions import changes, fleet_of, latest, row_of, start_of
+from gemel.flow.versions import changes, fleet_of, latest, row_of, spoke, start_of
 from gemel.insight.calibration import LEVELS, Calibration, calibrate, histogram
-from gemel.insight.lifecycle import Change, standing
+from gemel.insight.lifecycle import Change, Version, standing
 from gemel.kernels import gold
 from gemel.kernels.belief import IN_STEP
 from gemel.server.answers import DAY, Answer, read_valid
@@ -69,10 +69,10 @@ def kernels(request: Request) -> Response:
     "/kernels/{binding}",
     **says("kernel", "One kernel: equations, ports, versions, its parameters over the fleet"),
 )
-def kernel(request: Request, binding: Id) -> Response:
+def kernel(request: Request, binding: Id, valid: Valid = None, known_at: Known = None) -> Response:
     host = host_of(request)
     fleet = fleet_of(host, binding)
-    now = host.speaking(binding)
+    now = _speaking(host, binding, valid, known_at)
     names, count = np.unique(np.array(now.versions, np.str_), return_counts=True)
     order = np.argsort(-count, kind="stable")
     told = _kernel(fleet)
@@ -85,7 +85,7 @@ def kernel(request: Request, binding: Id) -> Response:
             "every": fleet.binding.every,
             "modes": now.modes,
             "begun": int(now.begun.sum()),
-            "in_step": int(_in_step(now).sum()),
+            "in_step": None if np.isnan(now.nis).all() else int(_in_step(now).sum()),
             "versions": [{"version": str(names[k]), "assets": int(count[k])} for k in order],
             "at": now.at,
             "tick": now.tick,
@@ -146,6 +146,15 @@ def _spread(values: Any, stds: Any) -> Record:
     return {"low": low, "median": median, "high": high, "std": float(np.median(stds))}
 
 
+def _speaking(host: Host, binding: str, valid: str | None, known_at: str | None) -> Speaking:
+    """What speaks now, or spoke at an instant, as known then or now."""
+    instant = known_at if valid is None else valid
+    if instant is None:
+        return host.speaking(binding)
+    known = tick_of(host, known_at)
+    return spoke(host, fleet_of(host, binding), host.past(parse_instant(instant), known), known)
+
+
 def _in_step(now: Speaking) -> Any:
     return now.begun & (now.nis < IN_STEP) & ~now.stale
 
@@ -165,19 +174,26 @@ def assets(
     sort: Literal["id", "-id", "nis", "-nis"] = "id",
     offset: Offset = 0,
     limit: Few = 60,
+    valid: Valid = None,
+    known_at: Known = None,
 ) -> Response:
     host = host_of(request)
     fleet = fleet_of(host, binding)
-    now = host.speaking(binding)
+    now = _speaking(host, binding, valid, known_at)
+    past = None if valid is None and known_at is None else now.at
     rows = [
         row
         for row, twin in enumerate(fleet.twins)
         if (find is None or find.lower() in twin.lower()) and version in (None, now.versions[row])
     ]
-    key = (lambda row: now.nis[row]) if sort.endswith("nis") else (lambda row: fleet.twins[row])
+    nis = np.nan_to_num(now.nis, nan=-1.0)
+    key = (lambda row: nis[row]) if sort.endswith("nis") else (lambda row: fleet.twins[row])
     shown = sorted(rows, key=key, reverse=sort.startswith("-"))[offset : offset + limit]
     twins = [fleet.twins[row] for row in shown]
-    told, against = changes(host, binding, twins), challengers(host, fleet, twins, now.versions)
+    told = changes(host, binding, twins, tick_of(host, known_at))
+    if past is not None:
+        told = {twin: [c for c in line if c.version.since <= past] for twin, line in told.items()}
+    against = challengers(host, fleet, twins, now.versions, past)
     items = [_asset(fleet, now, row, told, against) for row in shown]
     return Answer({"items": items, "total": len(rows), "at": now.at, "tick": now.tick})
 
@@ -196,19 +212,34 @@ def _asset(
         "by": line[-1].by,
         "why": line[-1].why,
         "below": below,
+        "line": [_stood(one, layout) for one in reversed(line)],
         "begun": bool(now.begun[row]),
-        "in_step": bool(step[row]),
+        "in_step": None if np.isnan(now.nis[row]) else bool(step[row]),
         "stale": bool(now.stale[row]),
         "nis": float(now.nis[row]),
-        "parameters": {
-            name: {
-                "value": float(now.values[row, k]),
-                "std": float(now.stds[row, k]),
-                "off": _off(item, float(now.values[row, k])),
-            }
-            for k, (name, item) in enumerate(layout.parameters.items())
-        },
+        "parameters": _known(layout, now.values[row].tolist(), now.stds[row].tolist()),
         "challenger": against.get(twin),
+    }
+
+
+def _stood(version: Version, layout: Any) -> Record:
+    """One version of an asset's line, with its values as they were when it got the word."""
+    names = list(layout.parameters)
+    values, stds = ([told[name] for name in names] for told in (version.parameters, version.stds))
+    return {
+        "version": version.name,
+        "since": version.since,
+        "by": version.by,
+        "why": version.why,
+        "parameters": _known(layout, values, stds),
+    }
+
+
+def _known(layout: Any, values: list[float], stds: list[float]) -> Record:
+    told = zip(layout.parameters.items(), values, stds, strict=True)
+    return {
+        name: {"value": value, "std": std, "off": _off(item, value)}
+        for (name, item), value, std in told
     }
 
 

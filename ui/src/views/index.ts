@@ -20,4 +20,5 @@ export const VIEWS: View[] = [
   { route: "/inbox", title: "Inbox", nav: { icon: "inbox", key: "i" }, Page: lazy(() => import("./inbox")) },
   { route: "/commands", title: "Commands", nav: { icon: "commands", key: "c" }, Page: lazy(() => import("./commands")) },
   { route: "/data", title: "Data", nav: { icon: "data", key: "d" }, Page: lazy(() => import("./data")) },
+  { route: "/kernels/:binding?", title: "Kernels", nav: { icon: "kernels", key: "k" }, Page: lazy(() => import("./kernels")) },
 ];
