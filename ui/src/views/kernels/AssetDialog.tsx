@@ -12,6 +12,7 @@ import { InStep } from "./Assets";
 import { Decide, type Move } from "./Decide";
 import css from "./Kernels.module.css";
 import { usePast } from "./past";
+import { Scroll } from "./Scroll";
 import { Strip } from "./Strip";
 import { type Comparison, gainText, type Kernel, type KernelAsset, nameText, small } from "./words";
 
@@ -128,7 +129,7 @@ function Contest({ kernel, of, challenger }: { kernel: Kernel; of: KernelAsset; 
   const units = new Set(Object.values(kernel.sensors).map((one) => one.unit));
   const unit = units.size === 1 ? unitText([...units][0]) : "";
   return (
-    <div className={css["scroll"]}>
+    <Scroll label="Champion and challenger">
       <table className={css["table"]}>
         <thead>
           <tr>
@@ -186,7 +187,7 @@ function Contest({ kernel, of, challenger }: { kernel: Kernel; of: KernelAsset; 
           })}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

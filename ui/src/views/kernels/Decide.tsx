@@ -8,6 +8,7 @@ import { Area, Button, Dialog, Input, Problem, Status, unitText } from "@/design
 
 import { plusMinus } from "./AssetDialog";
 import css from "./Kernels.module.css";
+import { Scroll } from "./Scroll";
 import { Strip } from "./Strip";
 import { gainText, type Kernel, type KernelAsset, movedText, nameText } from "./words";
 
@@ -73,7 +74,7 @@ export function Decide({ kernel, of, move, onBack, onClose }: DecideProps) {
         onClose={onClose}
         actions={<Button kind="main" onClick={onBack} autoFocus>Back</Button>}
       >
-        <p>Nothing was changed: {of.version} speaks for {from.twin}, as before.</p>
+        <p>It was refused, and nothing was changed.</p>
         <Problem of={state} />
       </Dialog>
     );
@@ -100,7 +101,7 @@ export function Decide({ kernel, of, move, onBack, onClose }: DecideProps) {
           {promote ? "It can be rolled back." : `${from.version} leaves the line; another fit can bring it back.`}
         </p>
         {next && (
-          <div className={css["scroll"]}>
+          <Scroll label="Now and then">
             <table className={css["table"]}>
               <thead>
                 <tr>
@@ -127,7 +128,7 @@ export function Decide({ kernel, of, move, onBack, onClose }: DecideProps) {
                 })}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         )}
         {promote && from.challenger && (
           <p className="muted">

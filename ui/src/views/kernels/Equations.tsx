@@ -5,6 +5,7 @@ import { durationText, Empty, numberText, Panel, shareText, Skeleton, Status, un
 
 import { useHeldWindow } from "./held";
 import css from "./Kernels.module.css";
+import { Scroll } from "./Scroll";
 import { type Kernel, nameText } from "./words";
 
 export function Equations({ kernel }: { kernel: Kernel }) {
@@ -19,6 +20,7 @@ export function Equations({ kernel }: { kernel: Kernel }) {
       <div className={css["stack"]}>
         <Panel title="Parameters" about="the fleet's prior, and where its assets lie" flush>
           <Rows
+            label="Parameters"
             heads={["", "Typical", "Prior", "Assets, 5 % to 95 %"]}
             rows={Object.entries(kernel.parameters).map(([name, p]) => [
               <Name key="n" of={name} unit={p.unit} about={boundsText(p.bounds)} />,
@@ -30,12 +32,14 @@ export function Equations({ kernel }: { kernel: Kernel }) {
         </Panel>
         <Panel title="Inputs" flush>
           <Rows
+            label="Inputs"
             heads={["", "From", "Held for"]}
             rows={Object.entries(kernel.inputs).map(([name, one]) => [<Name key="n" of={name} unit={one.unit} />, <code key="p">{one.port}</code>, durationText(one.max_age)])}
           />
         </Panel>
         <Panel title="Sensors" flush>
           <Rows
+            label="Sensors"
             heads={["", "From", "Noise", "Believed up to"]}
             rows={Object.entries(kernel.sensors).map(([name, one]) => [
               <Name key="n" of={name} unit={one.unit} />,
@@ -47,6 +51,7 @@ export function Equations({ kernel }: { kernel: Kernel }) {
         </Panel>
         <Panel title="States" flush>
           <Rows
+            label="States"
             heads={["", "At the start", "Noise a √s"]}
             rows={Object.entries(kernel.states).map(([name, one]) => [
               <Name key="n" of={name} unit={one.unit} />,
@@ -79,10 +84,10 @@ function boundsText([low, high]: (number | null)[]): string {
   return typeof low === "number" ? `at least ${numberText(low)}` : typeof high === "number" ? `at most ${numberText(high)}` : "";
 }
 
-function Rows({ heads, rows }: { heads: string[]; rows: React.ReactNode[][] }) {
+function Rows({ label, heads, rows }: { label: string; heads: string[]; rows: React.ReactNode[][] }) {
   if (!rows.length) return <p className={css["pad"]}><span className="muted">none</span></p>;
   return (
-    <div className={css["scroll"]}>
+    <Scroll label={label}>
       <table className={css["table"]}>
         <thead>
           <tr>
@@ -99,7 +104,7 @@ function Rows({ heads, rows }: { heads: string[]; rows: React.ReactNode[][] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
@@ -114,7 +119,7 @@ function Gold({ binding }: { binding: string }) {
       ) : !gold ? (
         <Empty title="There is no gold set">Nothing vouches for this kernel, so no fit of it is promoted.</Empty>
       ) : (
-        <div className={css["scroll"]}>
+        <Scroll label="Gold set">
           <table className={css["table"]}>
             <thead>
               <tr>
@@ -139,7 +144,7 @@ function Gold({ binding }: { binding: string }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </Panel>
   );

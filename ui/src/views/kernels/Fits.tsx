@@ -6,6 +6,7 @@ import { Link, setQuery, useParameter } from "@/router";
 
 import css from "./Kernels.module.css";
 import { usePast } from "./past";
+import { Scroll } from "./Scroll";
 import { type Comparison, type Fit, fitStatus, gainText, goldText, type Kernel, movedText } from "./words";
 
 const MOST = 200; // assets of a fit that are listed
@@ -70,7 +71,7 @@ export function Fits({ kernel }: { kernel: Kernel }) {
 
 function List({ of, chosen }: { of: Fit[]; chosen: string | undefined }) {
   return (
-    <div className={css["scroll"]}>
+    <Scroll label="Fits">
       <table className={css["table"]}>
         <thead>
           <tr>
@@ -113,7 +114,7 @@ function List({ of, chosen }: { of: Fit[]; chosen: string | undefined }) {
           })}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
@@ -149,7 +150,7 @@ function Proofs({ kernel, fit }: { kernel: Kernel; fit: Fit }) {
       ) : data.items.length === 0 ? (
         <Empty title={fit.judged ? "No such asset" : fit.status === "running" ? "It is being fitted" : "Nothing was proved"} />
       ) : (
-        <div className={css["scroll"]}>
+        <Scroll label="Proofs">
           <table className={css["table"]}>
             <thead>
               <tr>
@@ -190,7 +191,7 @@ function Proofs({ kernel, fit }: { kernel: Kernel; fit: Fit }) {
             </tbody>
           </table>
           {data.total > data.items.length && <p className={css["pad"]}><span className="muted">The first {data.items.length} of {data.total}; the others are found on the Assets tab.</span></p>}
-        </div>
+        </Scroll>
       )}
     </Panel>
   );

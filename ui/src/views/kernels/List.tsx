@@ -8,6 +8,7 @@ import { Link } from "@/router";
 import { useHeldWindow } from "./held";
 import css from "./Kernels.module.css";
 import { usePast } from "./past";
+import { Scroll } from "./Scroll";
 import { fitStatus, heldText, honesty, HONESTY_MEANS, movedText, nameText } from "./words";
 
 export function List() {
@@ -27,7 +28,7 @@ export function List() {
             A [[binding]] of the plant file lets a kernel follow the assets of an interface.
           </Empty>
         ) : (
-          <div className={css["scroll"]}>
+          <Scroll label="Kernels">
             <table className={css["table"]} data-tall>
               <thead>
                 <tr>
@@ -48,7 +49,7 @@ export function List() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         )}
       </Panel>
     </div>
