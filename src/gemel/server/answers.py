@@ -19,7 +19,7 @@ from gemel.errors import Invalid
 
 INSTANTS = frozenset(
     "at instant start end created_at expires_at closed_at sent_at done_at ended_at decided_at"
-    " confirm_by received_at deadline cut before since known_at".split()
+    " confirm_by received_at until deadline cut before since known_at".split()
 )
 BROKEN = ("message.json", "message.encoding", "message.depth", "request.json")  # answered 400
 UNREAD = {  # a body of which nothing could be read, not even as a dead letter of its own

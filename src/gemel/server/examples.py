@@ -561,6 +561,7 @@ EXAMPLES: dict[str, Any] = {
         "start": AT,
         "end": AT,
         "every": 1800.0,
+        "until": AT,
         **_NOW,
     },
     "quality": {**_items(_SCORE), "sources": [_CLOCK]},

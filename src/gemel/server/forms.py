@@ -305,7 +305,7 @@ class Trial(Form):
     argument: float | None
     chance: float = Field(description="of a limit before the deadline")
     rul: list[Rul]
-    fan: Fan | None = Field(None, description="null: of a proposal made before fans were kept")
+    fan: Fan | None = Field(None, description="left out in a list")
 
 
 class Alternative(Trial):

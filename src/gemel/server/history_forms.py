@@ -266,3 +266,4 @@ class Heard(Now):
     start: str
     end: str
     every: float = Field(description="s, of each part")
+    until: str = Field(description="what is written to history by now: later parts are not whole")

@@ -73,6 +73,20 @@ def value(host: Host, known: int | None = None) -> Record:
     return value_line(host.ledger.proposals(*everyone), host.ledger.invocations(*everyone))
 
 
+def in_a_list(proposal: Record) -> Record:
+    """A proposal as a list tells it: its trials without their fans."""
+    foreseen = {
+        name: _plain(told) if name in ("without", "with") else told
+        for name, told in proposal["foreseen"].items()
+    }
+    alternatives = [_plain(told) for told in proposal["alternatives"]]
+    return {**proposal, "foreseen": foreseen, "alternatives": alternatives}
+
+
+def _plain(trial: Record) -> Record:
+    return {name: told for name, told in trial.items() if name != "fan"}
+
+
 def inbox(host: Host, view: View) -> Record:
     """What waits for a person or for an asset: open proposals, unfinished invocations, runs."""
 
@@ -80,7 +94,7 @@ def inbox(host: Host, view: View) -> Record:
         ledger = host.ledger
         sent = [row for one in UNFINISHED for row in ledger.invocations(one, limit=MOST)]
         return {
-            "proposals": ledger.proposals("open", limit=MOST),
+            "proposals": [in_a_list(row) for row in ledger.proposals("open", limit=MOST)],
             "invocations": sorted(sent, key=lambda row: str(row["id"]), reverse=True),
         }
 

@@ -191,7 +191,8 @@ def proposals(
     host, view = told_by(request)
     rows = host.ledger.proposals(status, twin, tick_then(host, valid, known_at), MOST)
     rows = ordered(_made(rows, valid, view.at), sort)
-    return answer(view, page(rows, limit, after, lambda row: str(row["id"])))
+    listed = page(rows, limit, after, lambda row: str(row["id"]))
+    return answer(view, {**listed, "items": [pictures.in_a_list(row) for row in listed["items"]]})
 
 
 @router.post("/proposals/{id}/verdict", **says("verdict", "Approve or reject a proposal"))

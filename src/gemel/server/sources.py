@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from gemel.flow.host import Host
 from gemel.server.answers import read_valid
 from gemel.server.asked import Known, Valid, answer, tick_of, told_by
 from gemel.server.pages import says
@@ -29,5 +30,13 @@ def history(
     end = view.at + 1 if high is None else high
     start = end - 86_400 * 10**9 if low is None else low
     items = heard(host.lake, start, end, parts, tick_of(host, known_at))
-    told = {"items": items, "start": start, "end": end, "every": seconds(start, end, parts)}
+    until = min(end, _written(host, view.at))
+    width = seconds(start, end, parts)
+    told = {"items": items, "start": start, "end": end, "every": width, "until": until}
     return answer(view, told)
+
+
+def _written(host: Host, now: int) -> int:
+    """Up to which instant history is written: it may lag behind what is known."""
+    row = next(iter(host.ledger.rows(host.lake.known("telemetry") - 1, 1)), None)
+    return row.at if row else now

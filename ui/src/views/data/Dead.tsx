@@ -79,8 +79,8 @@ export function Dead({ sources }: { sources: string[] }) {
 }
 
 const COLUMNS: Column<Letter>[] = [
-  { key: "at", title: "Received, UTC", width: "144px", cell: (one) => instantText(instantOf(one.at)) },
-  { key: "fate", title: "Kind", width: "104px", cell: (one) => <Status of={one.fate === "dead" ? "failed" : "warning"} word={one.fate === "dead" ? "Unreadable" : "Refused"} title="" /> },
+  { key: "at", title: "Received, UTC", width: "168px", cell: (one) => instantText(instantOf(one.at)) },
+  { key: "fate", title: "Kind", width: "120px", cell: (one) => <Status of={one.fate === "dead" ? "failed" : "warning"} word={one.fate === "dead" ? "Unreadable" : "Refused"} title="" /> },
   { key: "source", title: "Source", width: "88px", cell: (one) => one.source },
   { key: "code", title: "Why", width: "minmax(144px, 0.8fr)", cell: (one) => <code title={one.message ?? one.code}>{one.code}</code> },
   { key: "what", title: "What", width: "minmax(144px, 1.4fr)", cell: (one) => <span className="muted">{whatText(one)}</span> },

@@ -60,8 +60,7 @@ export function OverTime({ source, lines, reasons }: OverTimeProps) {
 function charts(lines: Lines | undefined): [Line[], Line[]] {
   if (!lines) return [[], []];
   const { times, good, uncertain, bad, lag } = lines;
-  const whole = (values: number[]) => values.slice(0, -1); // the last part is not over
-  const one = (label: string, values: number[], colour: number): Line => ({ label, unit: "1/min", times: whole(times), values: whole(values), colour });
+  const one = (label: string, values: number[], colour: number): Line => ({ label, unit: "1/min", times, values, colour });
   return [
     [one("good", good, 1), one("uncertain", uncertain, 2), one("bad", bad, 6)],
     [{ label: "mean lag", unit: "s", times, values: lag, colour: 3 }],

@@ -67,7 +67,7 @@ function SourceRow({ of, lines, chosen }: { of: Source; lines: Lines | undefined
       <td>
         <span className={css["trace"]}>
           <span className={css["rate"]}>{lines ? rateText(rateNow(lines)) : "–"}</span>
-          <Spark values={lines?.rate.slice(0, -1) ?? []} low={0} width={88} label={`Samples a minute of ${of.source}`} />
+          <Spark values={lines?.rate ?? []} low={0} width={88} label={`Samples a minute of ${of.source}`} />
         </span>
       </td>
       <td className="number">{durationText(of.lag)}</td>

@@ -34,23 +34,26 @@ export interface Lines {
   lag: (number | null)[];
 }
 
-/** What a source sent, part by part. */
+/** What a source sent, part by part; a part that is not over, or not written yet, is left out. */
 export function linesOf(of: SourceHeard, heard: Heard): Lines {
   const start = Date.parse(heard.start);
   const minutes = heard.every / 60;
-  const all = of.good.map((good, k) => good + (of.uncertain[k] ?? 0) + (of.bad[k] ?? 0));
+  const whole = Math.max(0, Math.floor((Date.parse(heard.until) - start) / (heard.every * 1_000)));
+  const [good, uncertain, bad] = [of.good, of.uncertain, of.bad].map((counts) => counts.slice(0, whole)) as [number[], number[], number[]];
+  const all = good.map((count, k) => count + (uncertain[k] ?? 0) + (bad[k] ?? 0));
+  const rate = (counts: number[]) => counts.map((count) => count / minutes);
   return {
     times: all.map((_, k) => start + (k + 0.5) * heard.every * 1_000),
-    rate: all.map((count) => count / minutes),
-    good: of.good.map((count) => count / minutes),
-    uncertain: of.uncertain.map((count) => count / minutes),
-    bad: of.bad.map((count) => count / minutes),
-    score: all.map((count, k) => (count ? (of.good[k] ?? 0) / count : null)),
-    lag: of.lag,
+    rate: rate(all),
+    good: rate(good),
+    uncertain: rate(uncertain),
+    bad: rate(bad),
+    score: all.map((count, k) => (count ? (good[k] ?? 0) / count : null)),
+    lag: of.lag.slice(0, whole),
   };
 }
 
-/** Samples a minute now: of the last part that is over, and that something may still fill. */
+/** Samples a minute now: of the last part that is over. */
 export function rateNow(lines: Lines): number {
-  return lines.rate.at(-2) ?? 0;
+  return lines.rate.at(-1) ?? 0;
 }

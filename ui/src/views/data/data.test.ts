@@ -8,6 +8,7 @@ const HEARD: Heard = {
   start: "2017-04-08T10:00:00Z",
   end: "2017-04-08T10:06:00Z",
   every: 120,
+  until: "2017-04-08T10:05:59Z",
   at: null,
   tick: 1,
 };
@@ -24,10 +25,10 @@ describe("what a source sent", () => {
   const lines = linesOf(HEARD.items[0]!, HEARD);
 
   it("is told by the minute, in the middle of each part", () => {
-    expect(lines.rate).toEqual([30, 30, 0]);
+    expect(lines.rate).toEqual([30, 30]);
     expect(lines.times[0]).toBe(Date.parse("2017-04-08T10:01:00Z"));
   });
 
-  it("has a share of good samples where any came", () => expect(lines.score).toEqual([1, 0.5, null]));
+  it("has a share of good samples where any came", () => expect(lines.score).toEqual([1, 0.5]));
   it("has a rate of now: of the last part that is over", () => expect(rateNow(lines)).toBe(30));
 });

@@ -122,7 +122,7 @@ function Figures(props: FiguresProps) {
       about: `Before ${instantText(props.deadline, "minute")} UTC: doing nothing → with the command`,
     },
     {
-      word: half === undefined ? "It saves" : `It saves, ± ${moneyText(half, "").trim()}`,
+      word: !half ? "It saves" : `It saves, ± ${moneyText(half, "").trim()}`,
       figure: moneyText(mean, currency),
       about: "The mean loss without the command less the loss with it, less its cost; ± is half the 90 % interval",
     },
