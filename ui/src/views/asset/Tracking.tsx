@@ -1,6 +1,6 @@
 // Does the twin track its asset: measured against expected, what is left over, health over time.
 
-import type { BindingLabel, LifeEvent, Plant, Twin } from "@/api/routes";
+import type { BindingLabel, LifeEvent, Plant, SeriesLine, Twin } from "@/api/routes";
 import { limitsOf, lineOf, marksOf, named, residualLines, spansOf, useSeries } from "@/api/series";
 import { useClock } from "@/clock/clock";
 import { Button, countText, Empty, Panel, Problem, Skeleton, Value } from "@/design";
@@ -9,6 +9,8 @@ import { go, Link } from "@/router";
 
 import css from "./Asset.module.css";
 import { type Port, rangeOf } from "./ports";
+
+const MOST = 24; // series of one question
 
 interface TrackingProps {
   twin: Twin;
@@ -31,8 +33,10 @@ export function Tracking(props: TrackingProps) {
     ...sensors.flatMap(({ port, series }) => [series, about(`${port}.foreseen`), about(`${port}.residual`)]),
     ...modes.map((mode) => about(`health.${mode}`)),
     ...inputs.map(({ series }) => series),
-  ].filter(Boolean);
-  const { data, problem } = useSeries(clock, names.slice(0, 24));
+  ]
+    .filter(Boolean)
+    .slice(0, MOST);
+  const { data, problem } = useSeries(clock, names);
   const shared = { start: clock.start, end: clock.end, marks: marksOf(life), sync: "asset", onWindow: props.onWindow };
   if (problem && !data) return <Panel title="Measured and expected"><Problem of={problem} /></Panel>;
 
@@ -50,7 +54,8 @@ export function Tracking(props: TrackingProps) {
         const lines: Line[] = [];
         // As points what is measured lies over what is expected, as a dense line under it.
         const dense = (measured?.times.length ?? 0) > 400;
-        if (measured && sensor.own === sensor.unit) lines.push(lineOf(measured, { label: "measured", colour: 2, style: dense ? "thin" : "points" }));
+        if (measured && sensor.own !== sensor.unit) lines.push(readAs(foreseen, residual));
+        else if (measured) lines.push(lineOf(measured, { label: "measured", colour: 2, style: dense ? "thin" : "points" }));
         if (foreseen) lines.push(lineOf(foreseen, { label: "expected", colour: 1, style: "dash" }));
         if (!dense) lines.reverse();
         return (
@@ -112,7 +117,11 @@ export function Tracking(props: TrackingProps) {
                     )}
                     <Value value={belief.inputs[input.port]?.value} unit={input.unit} />
                   </figcaption>
-                  {line ? (
+                  {!names.includes(input.series) ? (
+                    <p className={css["nowhere"]}>
+                      {input.series ? <Link to={`/trends?s=${input.series}`}>Open in trends</Link> : <>read at {input.path}, which is no telemetry</>}
+                    </p>
+                  ) : line ? (
                     <Chart label={input.port} lines={[lineOf(line, { label: input.port, colour: 7, style: "line" })]} spans={spansOf(line)} height={112} {...shared} legend={false} />
                   ) : (
                     <Waiting height={112} />
@@ -125,6 +134,16 @@ export function Tracking(props: TrackingProps) {
       )}
     </>
   );
+}
+
+/** What was measured in the kernel's unit, where the signal has another: what was expected and what is left over. */
+function readAs(foreseen: SeriesLine | undefined, residual: SeriesLine | undefined): Line {
+  const expected = new Map(foreseen?.times.map((time, k) => [time, foreseen.values[k] ?? null]));
+  const points = (residual?.times ?? []).flatMap((time, k) => {
+    const [mean, off] = [expected.get(time), residual?.values[k]];
+    return typeof mean === "number" && typeof off === "number" ? [[time, mean + off] as const] : [];
+  });
+  return { label: "measured", unit: foreseen?.unit ?? "", times: points.map(([t]) => t), values: points.map(([, v]) => v), colour: 2, style: "points" };
 }
 
 function Waiting({ height }: { height: number }) {
