@@ -210,7 +210,7 @@ def test_old_entries_go_and_the_rest_replays_from_a_kept_snapshot(tmp_path: Path
     assert told["rows"] >= 4
     before = farm.told()
     farm.close()
-    for path in (tmp_path / "snapshots").rglob("*.npz"):
+    for path in (tmp_path / "snapshots").rglob("*.snapshot"):
         if path.stem not in [str(tick) for tick in pins[1:]]:
             path.write_bytes(b"damaged")  # of those that are left only older ones serve
     farm.open()

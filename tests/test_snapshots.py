@@ -62,16 +62,16 @@ def test_the_last_three_are_kept_and_a_limit_chooses_an_earlier_one(tmp_path: Pa
 def test_a_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     save(snapshots, 1, 2, 3)
-    whole = (tmp_path / "3.npz").read_bytes()
-    (tmp_path / "3.npz").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "2.npz").write_bytes((tmp_path / "1.npz").read_bytes())  # another tick's
+    whole = (tmp_path / "3.snapshot").read_bytes()
+    (tmp_path / "3.snapshot").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "2.snapshot").write_bytes((tmp_path / "1.snapshot").read_bytes())  # another tick's
     assert snapshots.latest()[0] == 1
 
 
 def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     save(snapshots, 5)
-    path = tmp_path / "5.npz"
+    path = tmp_path / "5.snapshot"
     whole = path.read_bytes()
     for place in range(0, len(whole), 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])

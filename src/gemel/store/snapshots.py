@@ -1,19 +1,21 @@
 """Snapshots: the memory of the tick at one instant of known time, to restart from.
 
-Owns    the files `snapshots/TICK.npz`, each whole or not there, each with its checksum; and those
-        that are kept on, in `snapshots/kept`, to replay from where the journal lets go.
+Owns    the files `snapshots/TICK.snapshot`, each whole or not there, each with its checksum; and
+        those that are kept on, in `snapshots/kept`, to replay from where the journal lets go.
 Never   is the truth: a damaged or missing one costs a longer replay of the journal, no more.
 
-A file is a NumPy archive without pickle: `array.0`, `array.1` …, and `book`, the UTF-8 bytes of a
-JSON object `{"tick", "names", "checksum", "book"}`. It covers names, types, shapes, bytes.
+A file is MAGIC, the length of the head (8 bytes, little-endian), the head, and the arrays' bytes,
+each column by column. The head is JSON: `{"tick", "arrays": [[name, type, shape]], "checksum",
+"book"}`; the checksum covers names, types, shapes, bytes and the book.
 """
 
 import hashlib
 import json
 import logging
+import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from gemel.errors import Invalid, Unavailable
 from gemel.fingerprint import fingerprint
 
 KEPT = 3
+MAGIC = b"gemel snapshot 1\n"
 PINNED = "kept"
 
 Arrays = dict[str, NDArray[Any]]
@@ -46,12 +49,12 @@ class Snapshots:
 
     def save(self, tick: int, arrays: Arrays, book: dict[str, Any]) -> Path:
         """Write the snapshot of `tick` in one step, then let go of all but the last three."""
-        content = _content(tick, arrays, book)
-        partial, path = self.folder / f".{tick}.partial", self.folder / f"{tick}.npz"
+        head = _head(tick, arrays, book)
+        partial, path = self.folder / f".{tick}.partial", self.folder / f"{tick}.snapshot"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
-                np.savez(file, **content)
+                _write(file, head, arrays)
                 file.flush()
                 os.fsync(file.fileno())
             hooks.at("snapshot.before_rename")
@@ -59,7 +62,7 @@ class Snapshots:
             _sync(self.folder)
             hooks.at("snapshot.after_rename")
             for old in self.ticks()[KEPT:]:
-                (self.folder / f"{old}.npz").unlink(missing_ok=True)
+                (self.folder / f"{old}.snapshot").unlink(missing_ok=True)
             for left in self.folder.glob(".*.partial"):
                 left.unlink(missing_ok=True)
         except OSError as problem:
@@ -84,7 +87,7 @@ class Snapshots:
 
         It is the same file under a second name.
         """
-        there, pinned = self.folder / f"{tick}.npz", self.folder / PINNED / f"{tick}.npz"
+        there, pinned = self.folder / f"{tick}.snapshot", self.folder / PINNED / f"{tick}.snapshot"
         pinned.parent.mkdir(parents=True, exist_ok=True)
         if not pinned.exists():
             try:
@@ -96,9 +99,9 @@ class Snapshots:
 
     def drop(self, before: int, *, only_pins: bool = False) -> int:
         """Delete the snapshots of ticks before one, or of these only the pinned; how many."""
-        gone = [self.folder / PINNED / f"{tick}.npz" for tick in self.pins() if tick < before]
+        gone = [self.folder / PINNED / f"{tick}.snapshot" for tick in self.pins() if tick < before]
         if not only_pins:
-            gone += [self.folder / f"{tick}.npz" for tick in self.ticks() if tick < before]
+            gone += [self.folder / f"{tick}.snapshot" for tick in self.ticks() if tick < before]
         for path in gone:
             path.unlink(missing_ok=True)
         return len({path.name for path in gone})
@@ -116,12 +119,12 @@ class Snapshots:
     def _whole(self, ticks: list[int]) -> tuple[int, Arrays, dict[str, Any]] | None:
         """The first of some that is not damaged."""
         for tick in ticks:
-            path = self.folder / f"{tick}.npz"
+            path = self.folder / f"{tick}.snapshot"
             if not path.exists():
                 path = self.folder / PINNED / path.name
             try:
                 arrays, book = _load(path, tick)
-            except Exception as problem:  # damage shows in a dozen ways: zip, zlib, NumPy, JSON
+            except Exception as problem:  # damage shows in a dozen ways
                 _log.warning("snapshot %s is damaged and was passed over: %s", path, problem)
                 continue
             return tick, arrays, book
@@ -137,11 +140,11 @@ def _sync(folder: Path) -> None:
 
 
 def _ticks(folder: Path) -> list[int]:
-    names = (path.stem for path in folder.glob("*.npz"))
+    names = (path.stem for path in folder.glob("*.snapshot"))
     return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 
-def _content(tick: int, arrays: Arrays, book: dict[str, Any]) -> dict[str, Any]:
+def _head(tick: int, arrays: Arrays, book: dict[str, Any]) -> bytes:
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise Invalid(
@@ -157,16 +160,30 @@ def _content(tick: int, arrays: Arrays, book: dict[str, Any]) -> dict[str, Any]:
             f"the book is not plain JSON: {problem}",
             mend="turn arrays, tuples as keys and classes into plain data first",
         ) from problem
-    head = {"tick": tick, "names": list(arrays), "checksum": _checksum(arrays, text), "book": text}
-    content: dict[str, Any] = {f"array.{i}": array for i, array in enumerate(arrays.values())}
-    content["book"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
-    return content
+    head = {
+        "tick": tick,
+        "arrays": [[name, array.dtype.str, array.shape] for name, array in arrays.items()],
+        "checksum": _checksum(arrays, text),
+        "book": text,
+    }
+    return json.dumps(head).encode()
+
+
+def _write(file: BinaryIO, head: bytes, arrays: Arrays) -> None:
+    file.write(MAGIC + len(head).to_bytes(8, "little") + head)
+    for array in arrays.values():  # column by column, as most lie
+        file.write(np.ascontiguousarray(array.T).reshape(-1).view(np.uint8).data)
 
 
 def _load(path: Path, tick: int) -> tuple[Arrays, dict[str, Any]]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        head = json.loads(archive["book"].tobytes())
-        arrays = {name: archive[f"array.{i}"] for i, name in enumerate(head["names"])}
+    arrays: Arrays = {}
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ValueError("it is no snapshot")
+        head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        for name, kind, shape in head["arrays"]:
+            flat = np.fromfile(file, np.dtype(kind), math.prod(shape))
+            arrays[name] = flat.reshape(shape[::-1]).T
     if head["tick"] != tick or head["checksum"] != _checksum(arrays, head["book"]):
         raise ValueError("its checksum does not fit")
     return arrays, json.loads(head["book"])
