@@ -61,7 +61,7 @@ class _DataClock(ManualClock):
 def mqtt() -> dict[str, float]:
     """Messages of one twin's four values through mosquitto: QoS 1, acknowledged after the commit,
     judged, estimated, committed. Per second of wall time, and per CPU second of the process."""
-    with _folder() as folder, _mosquitto(folder) as port:
+    with scratch() as folder, mosquitto(folder) as port:
         source = MqttSource("bench", Address("127.0.0.1", port), "hall/+/telemetry")
         load = _Load("mqtt", str(port), list(_messages()))
         total = READINGS * MACHINES * len(UNITS)
@@ -78,7 +78,7 @@ def mqtt() -> dict[str, float]:
 def kafka() -> dict[str, float]:
     """Samples in Arrow frames of 500, one partition of Apache Kafka: read from the journal's
     position, judged, estimated, committed. Per second of wall time, and per CPU second."""
-    with _folder() as folder:
+    with scratch() as folder:
         cluster = Kafka(folder / "kafka").start()
         try:
             cluster.create("bench")
@@ -158,14 +158,14 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
         yield Path(folder)
 
 
 @contextmanager
-def _mosquitto(folder: Path) -> Iterator[int]:
+def mosquitto(folder: Path) -> Iterator[int]:
     """A mosquitto as a plant would set it up: it drops nothing, and sends ahead."""
     found = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if found is None:

@@ -22,7 +22,7 @@ CLUSTER = "Z2VtZWwgdGVzdCBwbGFudA"  # 16 bytes in base64, as Kafka wants it
 JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"]
 JAVA += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 JAVA += ["-Dorg.slf4j.simpleLogger.showDateTime=true"]
-START_SECONDS = 60.0  # of a busy machine; an idle one takes 3
+START_SECONDS = 180.0  # of a busy machine; an idle one takes 3
 NOTHING: Mapping[str, str] = MappingProxyType({})
 GIVEN: set[int] = set()
 
