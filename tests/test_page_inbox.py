@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from tests.page import SIZES, watched
 from tests.presses import Presses
 
@@ -37,6 +37,7 @@ def test_a_proposal_is_told_with_its_evidence_its_effect_and_its_options(
         expect(shown.get_by_text(re.compile(r"h left"))).to_be_visible()
         assert seen.inaccessible() == []
         assert page.evaluate("() => document.documentElement.scrollWidth") <= SIZES[size][0]
+        assert seen.jumps() == []
         seen.shoot("inbox")
 
 
@@ -139,6 +140,7 @@ def test_the_books_balance_and_what_was_refused_is_found(
         expect(letters.get_by_text("message.json").first).to_be_visible()
         assert seen.inaccessible() == []
         assert page.evaluate("() => document.documentElement.scrollWidth") <= SIZES[size][0]
+        assert seen.jumps() == []
         seen.shoot("data")
         page.get_by_label("Find in twin, signal or message").fill("press-9")
         expect(letters.get_by_text("message.json")).to_have_count(0)
@@ -150,3 +152,22 @@ def test_the_books_balance_and_what_was_refused_is_found(
         page.get_by_role("dialog").get_by_label("Why").fill("the rules are other ones now")
         page.get_by_role("button", name="Take in once more").click()
         expect(page.get_by_text(re.compile(r"Taken in once more: \d+ samples"))).to_be_visible()
+
+
+def test_books_that_do_not_balance_are_shouted(browser: Browser, presses: Presses) -> None:
+    """They never should, so what the server says is changed on its way."""
+
+    def lose(route: Route) -> None:
+        told = route.fetch().json()
+        for book in told["items"]:
+            book.update(balanced=False, received=book["received"] + 7)
+        route.fulfill(json=told)
+
+    with watched(browser, presses) as seen:
+        seen.page.route("**/api/v1/sources?*", lose)
+        page = seen.open(f"/data?at={format_instant(presses.host.clock.now())[:19]}Z")
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("The books do not balance.")
+        expect(alert).to_contain_text("7 samples of hall are lost")
+        expect(page.get_by_role("row", name=re.compile("^hall mqtt"))).to_contain_text("off by 7")
+        assert seen.inaccessible() == []

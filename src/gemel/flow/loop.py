@@ -127,6 +127,11 @@ class Loop:
         newer = [part.select(rows.column_names).filter(wanted) for part in fresh]
         return pa.concat_tables([rows, *newer], promote_options="permissive")
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether samples are gathered that history does not hold yet."""
+        return bool(self._derived.fresh("telemetry"))
+
     def keep(self) -> None:
         """Write what is derived: lake first, then the snapshot that lets its rows be forgotten."""
         if self._kept_tick != self.tick and self.tick > 0:

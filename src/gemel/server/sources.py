@@ -37,6 +37,8 @@ def history(
 
 
 def _written(host: Host, now: int) -> int:
-    """Up to which instant history is written: it may lag behind what is known."""
+    """Up to which instant history holds what came: it may lag behind what is known."""
+    if host.loop is None or not host.loop.unwritten:
+        return now
     row = next(iter(host.ledger.rows(host.lake.known("telemetry") - 1, 1)), None)
     return row.at if row else now

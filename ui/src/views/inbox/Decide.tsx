@@ -27,7 +27,7 @@ export function Decide({ of, onArgument }: DecideProps) {
     return (
       <Panel title="Your answer">
         <p className="muted">It was open then. An answer is given to what is so now.</p>
-        <p>
+        <p className={css["to"]}>
           <Button onClick={() => set({ mode: "live" })}>To live</Button>
         </p>
       </Panel>

@@ -80,7 +80,9 @@ function Card({ of, unit }: { of: Proposal; unit: string }) {
             limit {shareText(without.chance)} → {shareText(of.foreseen.with.chance)}
           </span>
         ) : (
-          <Status of={TONES[of.status] ?? "plain"} word={of.by ? `${of.status} by ${of.by}` : of.status} title="" />
+          <span className="cut">
+            <Status of={TONES[of.status] ?? "plain"} word={of.by ? `${of.status} by ${of.by}` : of.status} title="" />
+          </span>
         )}
         {saving.mean !== null && <span className={css["left"]}>{moneyText(saving.mean, saving.currency)}</span>}
       </span>
