@@ -33,7 +33,7 @@ def test_an_asset_is_told_with_its_limits_findings_and_parameters(
         ).to_be_visible()
         expect(page.get_by_role("img", name=re.compile("power, 20.*kW"))).to_be_visible()
         expect(page.get_by_role("heading", name="Life")).to_be_visible()
-        assert seen.jumps(0.05) == []
+        assert seen.jumps() == []
         seen.shoot("asset")
 
 

@@ -1,17 +1,21 @@
 // What is worth attention of this asset, each with its evidence.
 
-import type { Belief, Finding, Rul } from "@/api/routes";
-import { useGet } from "@/api/use";
+import type { Belief, Finding, Rul, Schemas } from "@/api/routes";
+import { type Asked, useGet } from "@/api/use";
 import { useClock } from "@/clock/clock";
 import { durationText, Empty, instantOf, instantText, numberText, Panel, Problem, shareText, Shape, Skeleton, Status } from "@/design";
 
 import css from "./Asset.module.css";
 import { saidOf } from "./ports";
 
-export function Findings({ id, belief }: { id: string; belief: Belief | undefined }) {
+export function useFindings(id: string): Asked<Schemas["Findings"]> {
   const { mode, times } = useClock();
   const live = mode === "live";
-  const { data, problem } = useGet("/findings", { query: { twin: id, limit: 20, ...(live ? {} : { known_at: times.valid, ...times }) } }, { every: live ? 5_000 : 0 });
+  return useGet("/findings", { query: { twin: id, limit: 20, ...(live ? {} : { known_at: times.valid, ...times }) } }, { every: live ? 5_000 : 0 });
+}
+
+export function Findings({ of: { data, problem }, belief }: { of: Asked<Schemas["Findings"]>; belief: Belief | undefined }) {
+  const live = useClock().mode === "live";
   const open = (data?.items ?? []).filter((one) => one.status === "open");
   const closed = (data?.items ?? []).filter((one) => one.status !== "open");
   return (

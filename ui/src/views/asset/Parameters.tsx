@@ -1,7 +1,6 @@
 // What this asset is like: its own parameters, in the fleet's prior.
 
 import type { Belief, Schemas } from "@/api/routes";
-import { useGet } from "@/api/use";
 import { numberText, Panel, Skeleton, unitText, Value } from "@/design";
 import { Link } from "@/router";
 
@@ -9,8 +8,15 @@ import css from "./Asset.module.css";
 import { standing } from "./ports";
 import { WhyButton } from "./WhyButton";
 
-export function Parameters({ binding, belief, onWhy }: { binding: string; belief: Belief; onWhy: (subject: string) => void }) {
-  const { data: kernel } = useGet("/kernels/{binding}", { path: { binding } });
+interface ParametersProps {
+  binding: string;
+  belief: Belief;
+  /** With its priors; undefined while it is asked for. */
+  kernel: Schemas["KernelDetail"] | undefined;
+  onWhy: (subject: string) => void;
+}
+
+export function Parameters({ binding, belief, kernel, onWhy }: ParametersProps) {
   return (
     <Panel
       title="Parameters"

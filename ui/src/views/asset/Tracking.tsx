@@ -74,9 +74,9 @@ export function Tracking(props: TrackingProps) {
             }
           >
             {!data ? (
-              <Waiting height={318} />
+              <Waiting height={344} />
             ) : empty ? (
-              <div className={css["nothing"]} style={{ height: 318 }}>
+              <div className={css["nothing"]} style={{ height: 344 }}>
                 <Empty title="Nothing was measured in this window">Move the clock, or choose a wider window.</Empty>
               </div>
             ) : (
@@ -96,7 +96,7 @@ export function Tracking(props: TrackingProps) {
           {data ? (
             <Chart label="Health per failure mode" lines={health} limits={[{ value: 0, label: "limit", unit: "1" }]} height={150} {...shared} low={Math.min(0, ...health.flatMap((one) => one.values.map((v) => v ?? 0))) - 0.04} high={1.06} />
           ) : (
-            <Waiting height={150} />
+            <Waiting height={176} />
           )}
         </Panel>
       )}

@@ -9,7 +9,7 @@ import { Empty, Panel, Problem, Skeleton } from "@/design";
 import { Link, setQuery, useParameter, useRoute } from "@/router";
 
 import css from "./Asset.module.css";
-import { Findings } from "./Findings";
+import { Findings, useFindings } from "./Findings";
 import { Head } from "./Head";
 import { Health } from "./Health";
 import { Inputs } from "./Inputs";
@@ -56,7 +56,11 @@ function Page({ id, twin, plant }: { id: string; twin: Twin | undefined; plant: 
   const window = (start: number, end: number) => {
     clock.set({ mode: "at", at: end, span: Math.max(Math.round((end - start) / 1_000), 60) });
   };
-  if (!twin || !plant) return <Loading id={id} />;
+  const findings = useFindings(id);
+  const kernel = useGet("/kernels/{binding}", { path: { binding: binding?.binding ?? "" } }, { when: !!binding });
+  // All of it at once, so that nothing is pushed about by what comes a moment later.
+  const waits = [findings, life, ...(binding ? [kernel] : [])].some((asked) => !asked.data && !asked.problem);
+  if (!twin || !plant || waits) return <Loading id={id} />;
   const ports = binding ? portsOf(twin, binding, plant) : [];
   return (
     <div className={css["asset"]}>
@@ -79,8 +83,8 @@ function Page({ id, twin, plant }: { id: string; twin: Twin | undefined; plant: 
         </div>
         <div className={css["side"]}>
           {binding && belief && <Health belief={belief} onWhy={ask} />}
-          <Findings id={id} belief={belief} />
-          {binding && belief && <Parameters binding={binding.binding} belief={belief} onWhy={ask} />}
+          <Findings of={findings} belief={belief} />
+          {binding && belief && <Parameters binding={binding.binding} belief={belief} kernel={kernel.data} onWhy={ask} />}
         </div>
       </div>
       {why && belief && binding && <Why twin={twin} belief={belief} ports={ports} subject={why} onClose={() => setWhy("")} />}
