@@ -24,9 +24,9 @@ interface WhyProps {
 export function Why({ twin, belief, ports, subject, onClose }: WhyProps) {
   const [binding = "", ...rest] = subject.split("/");
   const what = rest.join("/");
-  const { times } = useClock();
+  const { mode, times } = useClock();
   const { data: why, problem } = useGet("/twins/{id}/why", { path: { id: twin.id }, query: times });
-  const { data: track } = useGet("/kernels/{binding}/track", { path: { binding }, query: { twin: twin.id, ...times } });
+  const { data: track } = useGet("/kernels/{binding}/track", { path: { binding }, query: { twin: twin.id, ...times } }, { every: mode === "live" ? 10_000 : 0 });
   const { data: versions } = useGet("/kernels/{binding}/assets", { path: { binding }, query: { find: twin.id, limit: 50 } });
   const version = versions?.items.find((one) => one.twin === twin.id);
   const evidence = why?.fleets[binding];
