@@ -240,3 +240,9 @@ def test_a_source_takes_the_decoder_that_its_format_names() -> None:
         assert found.batch.value.tolist() == [1.0], options
     with pytest.raises(Invalid, match="use one of: json, arrow, sparkplug, shadow"):
         decoder_of({"format": "xml"}, "source a")
+
+
+def test_a_number_too_large_for_its_type_is_written_as_infinite() -> None:
+    metric = Metric("x", None, None, 9, False, 3.5e38)
+    read = read_payload(write_payload(Payload(0, [metric], 0)))
+    assert read.metrics[0].value == math.inf

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gemel.connect.decoded import Decoded, Letters, check_twin
 from gemel.connect.objects import Row, as_bytes, sample
 from gemel.errors import Invalid
@@ -291,7 +293,8 @@ def _write_metric(metric: Metric) -> bytes:
         return out + _whole(10 if metric.datatype in (1, 2, 3, 5, 6, 7) else 11, value)
     if isinstance(value, float):
         if metric.datatype == 9:
-            return out + _key(12, 5) + struct.pack("<f", value)
+            with np.errstate(over="ignore"):  # what is too large is written as infinite
+                return out + _key(12, 5) + np.array(value, "<f4").tobytes()
         return out + _key(13, 1) + struct.pack("<d", value)
     return out + _bytes(15, value if isinstance(value, bytes) else value.encode())
 
