@@ -379,6 +379,59 @@ def test_the_leader_dies_and_nothing_is_lost_or_doubled(
         assert kept.values() == numbers(4000) and kept.error is None
 
 
+class Forgetful:
+    """A consumer that keeps one record to itself, once."""
+
+    def __init__(self, consumer: Consumer, offset: int) -> None:
+        self.consumer, self.offset = consumer, offset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.consumer, name)
+
+    def consume(self, count: int, seconds: float) -> list[Any]:
+        records = self.consumer.consume(count, seconds)
+        kept = [record for record in records if record.offset() != self.offset]
+        if len(kept) < len(records):
+            self.offset = -1
+        return kept
+
+
+def test_a_record_that_the_client_passed_over_is_asked_for_once_more(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = KafkaSource._consumer
+    monkeypatch.setattr(KafkaSource, "_consumer", lambda self: Forgetful(made(self), 7))
+    writer = Writer(kafka, kafka.create("passed"))
+    writer.send(range(20))
+    writer.wait()
+    with Kept(tmp_path, kafka, "passed") as kept:
+        wait_for(lambda: len(kept.values()) >= 20)
+        writer.send(range(20, 30))
+        writer.wait()
+        wait_for(lambda: len(kept.values()) >= 30)
+        assert kept.values() == numbers(30)
+
+
+def test_holes_that_transactions_leave_are_passed_over(kafka: Kafka, tmp_path: Path) -> None:
+    settings = {"bootstrap.servers": kafka.bootstrap, "transactional.id": "holes", "log_level": 0}
+    writer = Producer(settings)
+    writer.init_transactions(30)
+    kafka.create("holes")
+    for first in range(0, 20, 4):
+        writer.begin_transaction()
+        for number in range(first, first + 4):
+            writer.produce("holes", telemetry(float(number)), "st1")
+        writer.commit_transaction(30)
+        writer.begin_transaction()
+        writer.produce("holes", telemetry(-1.0), "st1")
+        writer.flush(30)
+        writer.abort_transaction(30)
+    with Kept(tmp_path, kafka, "holes") as kept:
+        wait_for(lambda: len(kept.values()) >= 20)
+        kept.end()
+        assert kept.values() == numbers(20) and kept.error is None
+
+
 @pytest.mark.parametrize(("gone", "expected"), [("earliest", [60, 61]), ("latest", [61])])
 def test_records_that_are_gone_are_told_and_the_stream_goes_on_as_declared(
     kafka: Kafka, tmp_path: Path, gone: str, expected: list[int]

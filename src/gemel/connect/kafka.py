@@ -40,6 +40,7 @@ IDLE = 0.1  # s between two looks at `stop`
 LOOK = 30.0  # s between two looks for new partitions
 TELL = 1.0  # s between two commits of what the broker shows as our lag
 PATIENCE = 5.0  # s for one question to the broker
+DOUBT = 60.0  # s after the last trouble in which every hole in a partition is asked about
 AHEAD = 16_384  # KiB that wait in memory, at most: a slow journal slows the reading
 GONE = ("earliest", "latest", "stop")
 MECHANISM = "SCRAM-SHA-512"
@@ -149,7 +150,11 @@ class KafkaSource:
         self.connected = False
         self._next: dict[Place, int] = {}  # of every partition that was ever read
         self._ours: set[Place] = set()
+        self._passed: set[Place] = set()  # partitions of which a record was passed over
         self._astray = False  # whether a partition waits to be sent to its place again
+        self._asked: dict[Place, int] = {}  # where a partition was asked once more for records
+        self._holed: set[str] = set()  # topics that do have holes
+        self._trouble_at = -DOUBT
         self._refused: GemelError | None = None  # nothing mends it but a person
         self._missing: GemelError | None = None  # a topic that is not there (yet)
         self._said = False
@@ -161,6 +166,7 @@ class KafkaSource:
         """
         self._next, self._ours, self._astray = read_position(position), set(), False
         self._refused, self._missing, self._said = None, None, False
+        self._passed, self._asked = set(), {}
         consumer = self._consumer()
         try:
             self._start(consumer, position, deliver, clock, stop)
@@ -319,9 +325,10 @@ class KafkaSource:
                     entries.append(decode_reply(payload, received_at=now, source=self.name))
                 elif record.value() is not None:  # a tombstone says nothing
                     messages.append(self._message(record))
-        if self._astray:  # a seek is refused to a partition that stopped
+        if self._astray or self._passed:  # a seek is refused to a partition that stopped
             consumer.assign([self._from(place) for place in self._ours])
             self._astray = False
+            self._passed.clear()
         if moved:
             self._back()
         if messages:
@@ -334,9 +341,28 @@ class KafkaSource:
     def _is_next(self, record: "Record") -> bool:
         """Whether it is ours and was not taken before; from now on it was."""
         place, offset = (str(record.topic()), int(record.partition() or 0)), record.offset() or 0
-        if place not in self._ours or offset < self._next.get(place, 0):
+        wanted = self._next.get(place, 0)
+        if place not in self._ours or place in self._passed or offset < wanted:
             return False  # of before a rebalance or a seek
+        if offset > wanted and place in self._next and self._doubts(place, wanted):
+            self._passed.add(place)
+            return False
         self._next[place] = offset + 1
+        return True
+
+    def _doubts(self, place: Place, wanted: int) -> bool:
+        """Whether to ask once more for a record that did not come before the next one.
+
+        librdkafka passes one over at times, when a broker comes back. Compaction and the marks of
+        transactions leave holes, too: a topic that has some is only doubted after trouble.
+        """
+        if self._asked.get(place) == wanted:
+            self._holed.add(place[0])
+            return False
+        if place[0] in self._holed and time.monotonic() > self._trouble_at + DOUBT:
+            return False
+        self._asked[place] = wanted
+        log.info("%s: %s[%d]: record %d is asked for once more", self.name, *place, wanted)
         return True
 
     def _message(self, record: "Record") -> Message:
@@ -405,6 +431,7 @@ class KafkaSource:
 
     def _trouble_of(self, error: "KafkaError", topic: str) -> None:
         """Remember what no waiting mends; of the rest say that it is so."""
+        self._trouble_at = time.monotonic()
         codes = self._kafka.KafkaError
         if is_denial(self._kafka, error):
             self._refused = refusal(self.cluster, error.str())
