@@ -2,7 +2,7 @@
 
 PYTHON_IN_VENV := .venv/bin/python
 WORKERS ?= 2
-TARGETS := help setup ui demo test bench proof fix lock clean
+TARGETS := help setup ui demo tour test bench proof fix lock clean
 
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
@@ -34,6 +34,9 @@ ui: setup  ## build the page into src/gemel/ui (when something of it changed)
 demo: setup  ## set up, build the page, then start the demo plant
 	@scripts/ui || echo "ui: going on without the page"
 	@.venv/bin/gemel demo
+
+tour: setup ui  ## take the pictures of docs/page.md anew, of the running demo
+	@$(PYTHON_IN_VENV) docs/tour.py
 
 test: setup ui  ## format, lint, types, then every test
 	@echo "format"; .venv/bin/ruff format --check --output-format concise --quiet . || \

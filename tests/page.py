@@ -15,7 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+)
 
 from gemel.clock import PacedClock, format_instant, parse_instant
 from gemel.flow.fleet import load_plan
@@ -158,9 +166,6 @@ class Watched:
         self._url, self._token, self._name = url, token, name
         self._told: list[str] = []
         self._allowed: list[str] = []
-        context.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        context.add_init_script(SHIFTS)
         self.page: Page = context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self._told.append(f"error: {error}"))
@@ -185,10 +190,15 @@ class Watched:
         moved: list[str] = self.page.evaluate("() => window.gemelShifts")
         return moved if float(self.page.evaluate("() => window.gemelShift")) > most else []
 
-    def inaccessible(self) -> list[str]:
-        """What axe finds that is serious or critical."""
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found: list[dict[str, Any]] = self.page.evaluate("async () => (await axe.run()).violations")
+    def inaccessible(self, *rules: str) -> list[str]:
+        """What axe finds, by all its rules or these, that is serious or critical."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        only = {"runOnly": list(rules)} if rules else {}
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "async (only) => (await axe.run({resultTypes: ['violations'], ...only})).violations",
+            only,
+        )
         return [
             f"{fault['id']}: {fault['help']}: {fault['nodes'][0]['html'][:200]}"
             for fault in found
@@ -222,20 +232,39 @@ new PerformanceObserver((list) => {
 """
 
 
+def size_of(size: str) -> ViewportSize:
+    width, height = SIZES[size]
+    return {"width": width, "height": height}
+
+
+def look(page: Page, size: str, scheme: str) -> None:
+    """Another size and scheme for an open page; it has taken them when this returns."""
+    page.set_viewport_size(size_of(size))
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+
+
 @contextmanager
 def watched(
     browser: Browser, plant: Ovens, size: str = "desk", scheme: str = "light"
 ) -> Iterator[Watched]:
-    """A page of its own, of a size (desk, phone) and scheme (light, dark), without faults."""
-    width, height = SIZES[size]
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-    )
+    """A page of its own, of a size (desk, phone) and scheme (light, dark), without faults.
+
+    A context that no page uses is used again, for what it has loaded; it keeps no page's choices.
+    """
+    context = next((one for one in browser.contexts if not one.pages), None)
+    if context is None:
+        context = browser.new_context(reduced_motion="reduce")
+        context.set_default_timeout(PATIENCE)
+        context.add_init_script(SHIFTS)
+        expect.set_options(timeout=PATIENCE)
+    made = Watched(context, plant.url, plant.token, f"{size}-{scheme}")
+    made.page.set_viewport_size(size_of(size))
+    made.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     try:
-        made = Watched(context, plant.url, plant.token, f"{size}-{scheme}")
         yield made
         assert made.faults == []
+        made.page.evaluate("() => localStorage.clear()")
     finally:
-        context.close()
+        for page in context.pages:
+            page.close()

@@ -2,9 +2,8 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.page import SIZES, Ovens, Watched, watched
+from tests.page import Ovens, Watched, watched
 
 SICK = "/asset/oven-01"
 
@@ -56,17 +55,6 @@ def test_why_is_answered_in_one_click_down_to_samples_kernel_and_proof(
         expect(why).to_be_visible()
         page.keyboard.press("Escape")
         expect(why).not_to_be_visible()
-
-
-@pytest.mark.parametrize(("size", "scheme"), [("desk", "dark"), ("phone", "light")])
-def test_an_asset_is_accessible_and_nothing_sticks_out(
-    browser: Browser, ovens_page: Ovens, size: str, scheme: str
-) -> None:
-    with watched(browser, ovens_page, size, scheme) as seen:
-        page = asset(seen)
-        assert seen.inaccessible() == []
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= SIZES[size][0]
-        seen.shoot("asset")
 
 
 def test_a_repair_stands_in_the_life_of_its_asset_and_leads_to_its_instant(

@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 import polars as pl
-import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.page import SIZES, Ovens, Watched, watched
+from tests.page import Ovens, Watched, watched
 
 TWO = "s=oven-01:temperature,oven-01:oven/thermometer.foreseen&span=15min"
 
@@ -83,17 +82,6 @@ def test_every_sample_of_the_window_is_saved_to_a_file(
             frame = read(tmp_path / f"series.{form}")
             assert set(frame["series"]) == set(TWO[2:].split("&")[0].split(","))
             assert frame["value"].null_count() == 0 and frame["quality"].null_count() > 0
-
-
-@pytest.mark.parametrize(("size", "scheme"), [("desk", "dark"), ("phone", "light")])
-def test_trends_are_accessible_and_nothing_sticks_out(
-    browser: Browser, ovens_page: Ovens, size: str, scheme: str
-) -> None:
-    with watched(browser, ovens_page, size, scheme) as seen:
-        page = trends(seen)
-        assert seen.inaccessible() == []
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= SIZES[size][0]
-        seen.shoot("trends")
 
 
 def test_a_series_that_is_not_there_is_told(browser: Browser, ovens_page: Ovens) -> None:

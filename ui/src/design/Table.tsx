@@ -147,7 +147,13 @@ export function Table<T>(props: TableProps<T>) {
           <Head key={column.key} column={column} sort={props.sort} onSort={props.onSort} />
         ))}
       </div>
-      {total === 0 && props.empty}
+      {total === 0 && props.empty && (
+        <div role="row">
+          <div role="gridcell" aria-colspan={columns.length}>
+            {props.empty}
+          </div>
+        </div>
+      )}
       <div role="presentation" className={css["body"]} style={{ height: inner }}>
         <div role="presentation" style={{ transform: `translateY(${offset}px)` }}>
           {rows}

@@ -107,7 +107,7 @@ function columnsOf(kernel: Kernel): Column<KernelAsset>[] {
       title: "Asset",
       width: "minmax(112px, 1fr)",
       sort: "id",
-      cell: (row) => <Link to={`/asset/${encodeURIComponent(row.twin)}`}>{row.twin}</Link>,
+      cell: (row) => <Link tabIndex={-1} to={`/asset/${encodeURIComponent(row.twin)}`}>{row.twin}</Link>,
     },
     {
       key: "version",
