@@ -1,13 +1,13 @@
 // The sources: how much, how fresh, how good, and what became of every sample.
 
-import { countText, durationText, fixed, Shape, shareText, Skeleton, Spark } from "@/design";
+import { countText, durationText, fixed, Shape, shareText, Spark } from "@/design";
 import { setQuery } from "@/router";
 
 import { FATE_MEANS, FATES, type Lines, missing, rateNow, type Source } from "./books";
 import css from "./Data.module.css";
 
 interface SourcesProps {
-  of: Source[] | undefined;
+  of: Source[];
   lines: Map<string, Lines>;
   chosen: string;
 }
@@ -40,15 +40,9 @@ export function Sources({ of, lines, chosen }: SourcesProps) {
           </tr>
         </thead>
         <tbody>
-          {of
-            ? of.map((one) => <SourceRow key={one.source} of={one} lines={lines.get(one.source)} chosen={one.source === chosen} />)
-            : [0, 1, 2].map((k) => (
-                <tr key={k}>
-                  <td colSpan={12}>
-                    <Skeleton />
-                  </td>
-                </tr>
-              ))}
+          {of.map((one) => (
+            <SourceRow key={one.source} of={one} lines={lines.get(one.source)} chosen={one.source === chosen} />
+          ))}
         </tbody>
       </table>
     </div>

@@ -3,9 +3,9 @@
 
 import { useMemo } from "react";
 
-import { useGet, useLive } from "@/api/use";
+import { type Asked, useGet, useLive } from "@/api/use";
 import { useClock } from "@/clock/clock";
-import { countText, Empty, instantOf, instantText, Panel, Problem, Shape } from "@/design";
+import { countText, Empty, instantOf, instantText, Panel, Problem, Shape, Skeleton } from "@/design";
 import { useParameter } from "@/router";
 
 import { type Heard, linesOf, missing, type Source } from "./books";
@@ -25,10 +25,11 @@ export default function Data() {
   const heard = useLive("sources", live ? "" : undefined).data;
   const first = useGet("/sources", { query: { known_at: times.valid } }, { when: !live || !heard });
   const sources = (live && heard) || first.data;
-  const history = useHeard();
+  const { data: history, problem } = useHeard();
   const lines = useMemo(() => new Map((history?.items ?? []).map((one) => [one.source, linesOf(one, history!)])), [history]);
   const off = (sources?.items ?? []).filter((one) => !one.balanced);
   const shown = lines.has(chosen) ? chosen : mostSent(history);
+  if (!(first.problem && !sources) && (!sources || !(history || problem))) return <Waits />; // nothing moves when it comes
   return (
     <div className={css["data"]}>
       <h1 className="said">Data</h1>
@@ -44,7 +45,7 @@ export default function Data() {
         ) : sources && !sources.items.length ? (
           <Empty title="No source is declared">A plant file declares them: [[source]]. What is posted to the API appears here as well.</Empty>
         ) : (
-          <Sources of={sources?.items} lines={lines} chosen={shown} />
+          <Sources of={sources?.items ?? []} lines={lines} chosen={shown} />
         )}
       </Panel>
       <OverTime source={shown} lines={lines.get(shown)} reasons={history?.items.find((one) => one.source === shown)?.reasons ?? {}} />
@@ -56,8 +57,19 @@ export default function Data() {
   );
 }
 
+function Waits() {
+  return (
+    <div className={css["data"]} aria-busy>
+      <h1 className="said">Data</h1>
+      <Skeleton height={200} />
+      <Skeleton height={260} />
+      <Skeleton height={240} />
+    </div>
+  );
+}
+
 /** What was sent in the clock's window, to whole parts: asked anew when a part is over. */
-function useHeard(): Heard | undefined {
+function useHeard(): Asked<Heard> {
   const { mode, start, end, span, times, known } = useClock();
   const part = (span * 1_000) / PARTS;
   const live = mode === "live";
@@ -65,7 +77,7 @@ function useHeard(): Heard | undefined {
   const low = live ? high - PARTS * part : start;
   const valid = `${new Date(low).toISOString()}/${new Date(high).toISOString()}`;
   const query = { valid, parts: PARTS, known_at: known === "then" ? times.valid : undefined };
-  return useGet("/sources/history", { query }, { when: end > 0, every: live ? EVERY : 0 }).data;
+  return useGet("/sources/history", { query }, { when: end > 0, every: live ? EVERY : 0 });
 }
 
 function mostSent(history: Heard | undefined): string {
