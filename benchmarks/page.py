@@ -159,7 +159,7 @@ def push() -> dict[str, float]:
             assert host.stdin is not None and host.stdout is not None
             port = json.loads(host.stdout.readline())["port"]
             token = (Path(folder) / "data" / "token").read_text().strip()
-            with _Feed(port, token):
+            with Feed(port, token):
                 without = [_share(host)]
                 with _Readers(port, token) as readers:
                     watched = _share(host)
@@ -202,7 +202,7 @@ def _cpu(stat: str) -> float:
     return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class _Feed:
+class Feed:
     """Sends VALUES values a second: all signals of some twins, other twins each second."""
 
     def __init__(self, port: int, token: str) -> None:
