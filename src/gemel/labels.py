@@ -57,6 +57,8 @@ class Labels:
 
     def compact(self) -> "Labels":
         """The same rows, without the words that none has."""
+        if len(self.words) == 1 and len(self.code):
+            return self
         used = np.zeros(len(self.words), np.bool_)
         used[self.code] = True
         if used.all():

@@ -82,8 +82,8 @@ class Batch:
     @staticmethod
     def joined(several: "list[Batch]") -> "Batch":
         """One after the other."""
-        if not several:
-            return Batch.of([])
+        if len(several) < 2:
+            return several[0] if several else Batch.of([])
         return Batch(
             Labels.joined([batch.twin for batch in several]),
             Labels.joined([batch.signal for batch in several]),

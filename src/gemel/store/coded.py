@@ -14,7 +14,7 @@ from gemel.labels import Labels
 def words(labels: Labels) -> pa.Array:
     """A column of words, by its dictionary."""
     code = labels.code.astype("int32", copy=False)
-    return pa.DictionaryArray.from_arrays(code, coded(labels.words))
+    return pa.DictionaryArray.from_arrays(code, coded(labels.words), safe=False)
 
 
 def joined(parts: list[pa.Table]) -> pa.Table:

@@ -417,7 +417,7 @@ def _words(labels: Labels) -> pa.Array:
     if len(used.words) == 1:
         return _once(list(used.words), len(used))
     code = used.code.astype(np.min_scalar_type(len(used.words)))
-    return pa.DictionaryArray.from_arrays(code, coded(used.words))
+    return pa.DictionaryArray.from_arrays(code, coded(used.words), safe=False)
 
 
 def _once(value: Any, rows: int) -> pa.Array:
