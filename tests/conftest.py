@@ -62,7 +62,7 @@ LIVE = ("test_page", "test_the_loop", "test_oracle", "test_mqtt", "test_kafka", 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """What waits for a browser or a broker on a busy machine is tried a second time, and no more."""
+    """What waits for a browser or a broker is tried a second time, and no more."""
     if not item.path.name.startswith(LIVE):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
