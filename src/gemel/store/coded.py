@@ -10,6 +10,10 @@ import pyarrow as pa
 
 from gemel.labels import Labels
 
+LONG = 1_000  # words: they are known by where they lie, as to compare them takes time
+KEPT = 16
+_long: dict[int, tuple[tuple[str, ...], pa.Array]] = {}
+
 
 def words(labels: Labels) -> pa.Array:
     """A column of words, by its dictionary."""
@@ -26,10 +30,10 @@ def joined(parts: list[pa.Table]) -> pa.Table:
     return table
 
 
-def lies(column: pa.DictionaryArray) -> tuple[int, int]:
+def lies(column: pa.DictionaryArray) -> tuple[int, int, int]:
     """Where the words of a column lie: the same place, the same words."""
     told = column.dictionary
-    return told.buffers()[2].address if len(told) else 0, len(told)
+    return told.buffers()[2].address if len(told) else 0, told.offset, len(told)
 
 
 def coded(words: tuple[str, ...]) -> pa.Array:
@@ -44,11 +48,6 @@ def coded(words: tuple[str, ...]) -> pa.Array:
     made = pa.array(words, pa.string())
     _long[id(words)] = (words, made)
     return made
-
-
-LONG = 1_000  # words: they are known by where they lie, as to compare them takes time
-KEPT = 16
-_long: dict[int, tuple[tuple[str, ...], pa.Array]] = {}
 
 
 @lru_cache(256)

@@ -325,7 +325,7 @@ def _used(column: pa.DictionaryArray) -> Any:
 
 def _words(column: pa.ChunkedArray) -> list[pa.Array]:
     """The words that rows have, of one dictionary after the other."""
-    found: dict[tuple[int, int], tuple[pa.Array, Any]] = {}
+    found: dict[tuple[int, int, int], tuple[pa.Array, Any]] = {}
     for chunk in column.chunks:
         place, used = lies(chunk), _used(chunk)
         words, before = found.get(place, (chunk.dictionary, used))
