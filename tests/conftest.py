@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from _pytest.runner import runtestprotocol
 from playwright.sync_api import Browser, sync_playwright
 from tests import page
 from tests.kafka_servers import Kafka, missing
@@ -55,22 +54,3 @@ def ovens_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
     made = page.Ovens(tmp_path_factory.mktemp("ovens_page"))
     yield made
     made.stop()
-
-
-LIVE = ("test_page", "test_the_loop", "test_oracle", "test_mqtt", "test_kafka", "test_journal_")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """What waits for a browser or a broker is tried a second time, and no more."""
-    if not item.path.name.startswith(LIVE):
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    if any(report.failed for report in reports):
-        item._initrequest()  # type: ignore[attr-defined]  # its fixtures are made anew
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True

@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,6 @@ from playwright.sync_api import (
     Request,
     ViewportSize,
     expect,
-)
-from playwright.sync_api import (
-    TimeoutError as TimedOut,
 )
 
 from gemel.clock import PacedClock, format_instant, parse_instant
@@ -243,16 +240,8 @@ def size_of(size: str) -> ViewportSize:
 def look(page: Page, size: str, scheme: str) -> None:
     """Another size and scheme for an open page; it has taken them when this returns."""
     page.set_viewport_size(size_of(size))
-    other = "light" if scheme == "dark" else "dark"
-    taken = f"() => document.documentElement.dataset.theme === '{scheme}'"
-    for _ in range(3):  # a page that is still loading may miss the browser's change of mind
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        with suppress(TimedOut):
-            page.wait_for_function(taken, timeout=PATIENCE / 4)
-            break
-        page.emulate_media(color_scheme="dark" if other == "dark" else "light")
-    chosen = page.evaluate("() => localStorage.getItem('gemel.theme')")
-    assert page.evaluate(taken), f"the page is not {scheme}; a person chose {chosen}"
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    expect(page.locator("html")).to_have_attribute("data-theme", scheme)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from gemel.flow.tick import tick
 from gemel.graph.plantfile import Twin
 from gemel.plant.truth import BEARING_SIGNALS, START, TURBINE_SIGNALS, SteamHall, demo_faults
 from gemel.records import Batch, Entry
+from gemel.server.control import life
 
 STEAM = Path(__file__).parent.parent / "examples" / "steam" / "plant.toml"
 MINUTE = 60 * SECOND
@@ -261,6 +262,21 @@ def test_telemetry_before_the_wire_confirms_nothing_and_after_it_does(
     commanded = fleet.row[invocation.twin]
     assert (flow[:, commanded] == invocation.argument).all()  # so it is not proposed once more
     assert (np.delete(flow, commanded, axis=1) < invocation.argument).all()
+
+
+def test_an_answer_that_overtakes_the_wires_own_word_tells_that_it_was_sent(
+    plan: Plan, evening: Evening
+) -> None:
+    memory = evening.memory()
+    _, sent = approved(plan, memory)
+    told = said(plan, memory, "reply", {"invocation": sent, "accepted": True})
+    answered = told.invocations[0]
+    assert (answered["status"], answered["sent_at"]) == ("acknowledged", told.at)
+    assert said(plan, memory, "sent", {"invocation": sent, "outcome": "unknown"}).invocations == []
+    assert said(plan, memory, "reply", {"invocation": sent, "accepted": False}).invocations == []
+    before = [{**answered, "status": "sending", "sent_at": 0}, answered]
+    steps = life([(1, before[0]), (told.at, before[1])])
+    assert [one["step"] for one in steps] == ["sending", "sent", "acknowledged"]
 
 
 def test_an_unknown_command_stays_unknown_and_frees_its_asset(plan: Plan, evening: Evening) -> None:

@@ -46,22 +46,26 @@ def expire(memory: ControlMemory, now: int) -> list[Proposal]:
     return over
 
 
-def on_sent(invocation: Invocation, outcome: str, detail: str, now: int) -> None:
-    """What became of it at the wire."""
-    if invocation.status == "sending":
-        if outcome == "sent":
-            invocation.sent_at = now
-        else:
-            invocation.status, invocation.detail = outcome, detail
-            invocation.done_at = now if outcome == "failed" else 0
+def on_sent(invocation: Invocation, outcome: str, detail: str, now: int) -> bool:
+    """What became of it at the wire; False if it says nothing new, as the asset was quicker."""
+    if invocation.status != "sending":
+        return False
+    if outcome == "sent":
+        invocation.sent_at = now
+    else:
+        invocation.status, invocation.detail = outcome, detail
+        invocation.done_at = now if outcome == "failed" else 0
+    return True
 
 
-def on_reply(invocation: Invocation, accepted: bool, detail: str, now: int) -> None:
-    """The asset's own answer."""
-    if invocation.status in ("sending", "unknown"):
-        invocation.detail = detail
-        invocation.status = "acknowledged" if accepted else "failed"
-        invocation.done_at = 0 if accepted else now
+def on_reply(invocation: Invocation, accepted: bool, detail: str, now: int) -> bool:
+    """The asset's own answer, and so it was reached; False if it has answered before."""
+    if invocation.status not in ("sending", "unknown"):
+        return False
+    invocation.detail, invocation.sent_at = detail, invocation.sent_at or now
+    invocation.status = "acknowledged" if accepted else "failed"
+    invocation.done_at = 0 if accepted else now
+    return True
 
 
 def on_telemetry(

@@ -176,16 +176,16 @@ def _sent(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
     invocation = memory.control.invocations.get(entry.body["invocation"])
     if invocation is not None:
         detail = entry.body.get("detail", "")
-        approve.on_sent(invocation, entry.body["outcome"], detail, entry.received_at)
-        _told(memory, invocation, outcome)
+        if approve.on_sent(invocation, entry.body["outcome"], detail, entry.received_at):
+            _told(memory, invocation, outcome)
 
 
 def _reply(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> None:
     invocation = memory.control.invocations.get(str(entry.body.get("invocation")))
     if invocation is not None:
         accepted, detail = bool(entry.body.get("accepted")), str(entry.body.get("detail", ""))
-        approve.on_reply(invocation, accepted, detail, entry.received_at)
-        _told(memory, invocation, outcome)
+        if approve.on_reply(invocation, accepted, detail, entry.received_at):
+            _told(memory, invocation, outcome)
 
 
 def _told(memory: Memory, invocation: Invocation, outcome: Outcome) -> None:

@@ -59,8 +59,8 @@ def invocation(request: Request, id: Id, known_at: Known = None) -> Response:
     tick = tick_of(host, known_at)
     found = _one(host, "invocation", id, tick)
     asked = _one(host, "proposal", found["proposal"], tick)
-    steps = [
-        {"step": _step(form), "at": at, "detail": form["detail"]}
+    forms = [
+        (at, form)
         for told, at, form in host.ledger.life("invocation", id)
         if tick is None or told <= tick
     ]
@@ -73,7 +73,7 @@ def invocation(request: Request, id: Id, known_at: Known = None) -> Response:
         {
             **found,
             "label": _label(host, found),
-            "life": [*before, *steps],
+            "life": [*before, *life(forms)],
             "at": view.at,
             "tick": view.tick,
         }
@@ -107,6 +107,14 @@ def _label(host: Host, record: Record) -> Record:
     }
 
 
-def _step(form: Record) -> str:
-    """What a form of an invocation tells: once it went to the wire, `sending` is `sent`."""
-    return "sent" if form["status"] == "sending" and form["sent_at"] else str(form["status"])
+def life(forms: list[tuple[int, Record]]) -> list[Record]:
+    """What each form of an invocation tells. Once it went to the wire, `sending` is `sent`; where
+    the asset's answer came before the wire's own word, both are known by the answer."""
+    steps: list[Record] = []
+    for at, form in forms:
+        on_wire = bool(form["sent_at"])
+        if on_wire and not any(one["step"] == "sent" for one in steps):
+            steps.append({"step": "sent", "at": form["sent_at"], "detail": ""})
+        if not (on_wire and form["status"] == "sending"):
+            steps.append({"step": form["status"], "at": at, "detail": form["detail"]})
+    return steps
