@@ -65,6 +65,17 @@ def test_filters_are_in_the_address_and_a_link_shows_the_same(
         expect(page.get_by_text(f"{COUNT + 1} twins at")).to_be_visible()
 
 
+def test_enter_opens_the_first_twin_of_what_was_typed_however_quickly(
+    browser: Browser, ovens_page: Ovens
+) -> None:
+    with watched(browser, ovens_page) as seen:
+        page = fleet(seen)
+        page.keyboard.press("/")
+        page.keyboard.type("oven-07")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("/asset/oven-07"))
+
+
 def test_the_table_is_walked_by_keys_to_its_end(browser: Browser, ovens_page: Ovens) -> None:
     with watched(browser, ovens_page) as seen:
         page = fleet(seen, "/?sort=id")

@@ -127,7 +127,7 @@ type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { to: string };
 
 /** A link within the page: a true address, so that it opens in a new tab as well. */
 export function Link({ to, onClick, ...rest }: LinkProps) {
-  const query = useQuery();
+  const href = useSyncExternalStore(subscribe, () => keepClock(to, new URLSearchParams(location.search)));
   const click = (event: MouseEvent<HTMLAnchorElement>) => {
     onClick?.(event);
     const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
@@ -135,5 +135,5 @@ export function Link({ to, onClick, ...rest }: LinkProps) {
     event.preventDefault();
     go(to);
   };
-  return <a {...rest} href={keepClock(to, query)} onClick={click} />;
+  return <a {...rest} href={href} onClick={click} />;
 }

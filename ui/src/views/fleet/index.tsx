@@ -1,6 +1,6 @@
 // The fleet: every twin, worst first, as a table or as tiles; what the commands saved.
 
-import { useDeferredValue, useRef, useState } from "react";
+import { useDeferredValue, useEffect, useRef, useState } from "react";
 
 import type { Overview, Row } from "@/api/routes";
 import { useGet } from "@/api/use";
@@ -16,12 +16,13 @@ import css from "./Fleet.module.css";
 import { Tiles } from "./Tiles";
 import { ValueLine } from "./ValueLine";
 
+const REST = 150; // ms after the last letter
 const PAGE = 50; // rows: the window that is asked for moves by whole pages
 
 export default function Fleet() {
   const [status] = useParameter("status");
   const [chosen, setChosen] = useParameter("interface");
-  const [find, setFind] = useParameter("find");
+  const [find] = useParameter("find");
   const [sort, setSort] = useParameter("sort", "worst");
   const [show, setShow] = useParameter("show", "table");
   const phone = useMedia("(max-width: 760px)");
@@ -37,6 +38,12 @@ export default function Fleet() {
 
   const open = (row: Row) => go(`/asset/${encodeURIComponent(row.id)}`);
   const first = rows(0);
+  const [entered, setEntered] = useState<string>(); // Enter opens the first twin of what was typed
+  useEffect(() => {
+    if (entered === undefined || (entered === find && (filter.find !== find || loading))) return;
+    setEntered(undefined);
+    if (entered === find && first) open(first);
+  });
   const columns = columnsFor({ phone, first: chosen ? first : undefined });
   return (
     <div className={css["fleet"]}>
@@ -50,16 +57,7 @@ export default function Fleet() {
         flush
         title={
           <div className={css["find"]}>
-            <Input
-              label="Find a twin"
-              bare
-              data-find
-              type="search"
-              placeholder={phone ? "Find a twin" : "Find a twin   /"}
-              value={find}
-              onChange={(event) => setFind(event.target.value)}
-              onKeyDown={(event) => event.key === "Enter" && first && open(first)}
-            />
+            <Find hint={phone ? "Find a twin" : "Find a twin   /"} onEnter={setEntered} />
           </div>
         }
         aside={
@@ -101,6 +99,34 @@ export default function Fleet() {
         )}
       </Panel>
     </div>
+  );
+}
+
+/** What is typed shows at once; the list is asked for it when the typing rests. */
+function Find({ hint, onEnter }: { hint: string; onEnter: (find: string) => void }) {
+  const [find, setFind] = useParameter("find");
+  const [typed, setTyped] = useState({ text: find, of: find });
+  if (typed.of !== find) setTyped({ text: find, of: find }); // a link or a button chose another
+  useEffect(() => {
+    if (typed.text === find) return;
+    const rest = setTimeout(() => setFind(typed.text), REST);
+    return () => clearTimeout(rest);
+  }, [typed.text, find, setFind]);
+  const enter = () => {
+    setFind(typed.text);
+    onEnter(typed.text);
+  };
+  return (
+    <Input
+      label="Find a twin"
+      bare
+      data-find
+      type="search"
+      placeholder={hint}
+      value={typed.text}
+      onChange={(event) => setTyped({ ...typed, text: event.target.value })}
+      onKeyDown={(event) => event.key === "Enter" && enter()}
+    />
   );
 }
 
