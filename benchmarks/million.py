@@ -2,7 +2,8 @@
 
 Owns    the figures `telemetry.million_*`: a host with its server in a process of its own, a
         generator in another that sends frames encoded before, and what the host told each second.
-Never   counts the generator's work, nor the first half minute, in which buffers are filled.
+Never   counts the generator's work, nor the first minute and a half, in which buffers are filled
+        and the first compaction begins.
 """
 
 import http.client
@@ -29,7 +30,7 @@ from gemel.graph.plantfile import read_plant
 from gemel.server.app import serve
 from gemel.store.delta import REPLACED
 
-TWINS, PART, LASTS, WARM = 1_000_000, 100_000, 300, 30
+TWINS, PART, LASTS, WARM = 1_000_000, 100_000, 300, 90
 MARK = 0x1122334455667788  # stands for the instant in a frame until it is sent
 KINDS = 4  # frames of each part, with different values
 
@@ -88,7 +89,7 @@ def million() -> dict[str, float]:
             host.wait()
     *seconds, end = told
     assert end["stored"] == end["received"] == sent, (end, sent)
-    steady = [s for s in seconds if WARM <= s["at"] - seconds[0]["at"] <= LASTS]
+    steady = [s for s in seconds if WARM <= s["at"] - seconds[0]["at"] <= WARM + LASTS]
     at, lag, memory, cpu = (np.array([s[k] for s in steady]) for k in ("at", "lag", "rss", "cpu"))
     return {
         "telemetry.million_lag_slope": float(np.polyfit(at, lag, 1)[0] * 60.0),
@@ -127,13 +128,14 @@ def _send(port: int, token: str) -> int:
         "Authorization": f"Bearer {token}",
         "Content-Type": "application/vnd.apache.arrow.stream",
     }
-    second, end = 0, time.time() + LASTS + WARM
+    second, end, told_at = 0, time.time() + LASTS + WARM, [0] * len(parts)
     while second < end:
         time.sleep(max(0.0, second + 1 - time.time()))
         second = max(second + 1, int(time.time()))  # one that comes too late is left out
-        for frames in parts:
+        for k, frames in enumerate(parts):
             payload, instants = frames[second % KINDS]
-            instants[:] = second * SECOND
+            told_at[k] = max(told_at[k] + 1, int(time.time()))  # each is of when it is sent
+            instants[:] = told_at[k] * SECOND
             wire.request("POST", "/api/v1/telemetry", payload, headers)
             answer = wire.getresponse()
             told = json.loads(answer.read())

@@ -1,17 +1,21 @@
 """Words as Arrow has them.
 
-Owns    the arrays of vocabularies that come again and again.
+Owns    the arrays of vocabularies that come again and again, and columns of several of them.
 Never   changes a word.
 """
 
 from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from gemel.labels import Labels
 
 LONG = 1_000  # words: they are known by where they lie, as to compare them takes time
 KEPT = 16
+APART = 1 << 15  # rows of a piece with words of its own, at least
 _long: dict[int, tuple[tuple[str, ...], pa.Array]] = {}
 
 
@@ -22,12 +26,62 @@ def words(labels: Labels) -> pa.Array:
 
 
 def joined(parts: list[pa.Table]) -> pa.Table:
-    """One table of several, a word by one number in all of it."""
+    """One table of several. Of short parts a word has one number in all of it, as to keep
+    vocabularies apart costs more than to join them; long parts keep their own."""
     table = pa.concat_tables(parts)
-    for column in table.columns:
-        if pa.types.is_dictionary(column.type) and len({lies(c) for c in column.chunks}) > 1:
-            return table.unify_dictionaries()
+    return table if len(table) >= APART * len(runs(table)) else unified(table)
+
+
+def runs(table: pa.Table) -> list[pa.Table]:
+    """A table in pieces, in each of which a word has one number."""
+    columns = [c for c in table.columns if pa.types.is_dictionary(c.type)]
+    if all(len({lies(chunk) for chunk in c.chunks}) <= 1 for c in columns):
+        return [table]
+    pieces: list[list[pa.RecordBatch]] = []
+    before = None
+    for batch in table.to_batches():
+        place = [lies(c) for c in batch.columns if pa.types.is_dictionary(c.type)]
+        if place != before:
+            pieces.append([])
+        pieces[-1].append(batch)
+        before = place
+    return [pa.Table.from_batches(piece) for piece in pieces]
+
+
+def unified(table: pa.Table) -> pa.Table:
+    """The same rows, a word by one number in all of them. A vocabulary that comes again is looked
+    at once."""
+    for place, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type) and column.num_chunks > 1:
+            table = table.set_column(place, table.field(place), _unified(column))
     return table
+
+
+def _unified(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    several: list[pa.Array] = []  # each vocabulary once
+    known: dict[tuple[Any, ...], list[int]] = {}  # where those of a length and two ends stand
+    of = []
+    for chunk in column.chunks:
+        words = chunk.dictionary
+        key = (len(words), *(words[k].as_py() for k in (0, -1) if len(words)))
+        alike = known.setdefault(key, [])
+        found = next((k for k in alike if several[k].equals(words)), len(several))
+        if found == len(several):
+            several.append(words)
+            alike.append(found)
+        of.append(found)
+    if len(several) == 1:
+        whole = pa.DictionaryArray.from_arrays
+        return pa.chunked_array([whole(chunk.indices, several[0]) for chunk in column.chunks])
+    every = pa.concat_arrays(several).dictionary_encode()
+    begins = np.cumsum([0, *map(len, several)])
+    words, code = every.dictionary, every.indices.to_numpy()
+    number = [code[a:b] for a, b in pairwise(begins)]
+    chunks = [
+        pa.DictionaryArray.from_arrays(number[k][chunk.indices.to_numpy()], words)
+        for k, chunk in zip(of, column.chunks, strict=True)
+    ]
+    return pa.chunked_array(chunks)
 
 
 def lies(column: pa.DictionaryArray) -> tuple[int, int, int]:

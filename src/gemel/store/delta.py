@@ -30,7 +30,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from gemel import hooks
 from gemel.clock import WallClock
 from gemel.errors import Unavailable
-from gemel.store.coded import lies
+from gemel.store.coded import lies, runs, unified
 from gemel.store.wanted import Part
 
 WRITTEN = "gemel"  # the mark of the last tick that was appended
@@ -190,18 +190,20 @@ def read(folder: Path, parts: Sequence[Part], words: Sequence[str]) -> pa.Table:
     with told(folder):
         how = {"read_dictionary": list(words), "use_threads": False}  # of this thread's priority
         tables = [pq.read_table(folder / part.path, **how) for part in parts]
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables, promote_options="default")  # of some, columns without a null
 
 
 def sort(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Rows by some words, then by instant, then as they came."""
-    rows = rows.unify_dictionaries().combine_chunks()
+    rows = unified(rows).combine_chunks()
     if len(rows) < 2:
         return rows
     place, count = np.zeros(len(rows), np.int64), 1
     for name in keys:
-        number, several = _ranks(rows[name].chunk(0))
-        place, count = place * several + number, count * several
+        column = _alphabetic(rows[name].chunk(0))
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+        several = max(len(column.dictionary), 1)
+        place, count = place * several + column.indices.to_numpy(), count * several
     instant = rows["instant"].to_numpy()
     order = np.arange(len(rows))
     if (instant[1:] < instant[:-1]).any():
@@ -226,6 +228,8 @@ def apart(rows: pa.Table) -> list[pa.Table]:
     several = pc.not_equal(rows["fate"], "stored").to_numpy(zero_copy_only=False)
     several[1:] |= same
     several[:-1] |= same
+    if not several.any():
+        return [rows]
     return [rows.filter(pa.array(~several)), rows.filter(pa.array(several))]
 
 
@@ -247,12 +251,13 @@ def cut(rows: pa.Table, key: str) -> list[pa.Table]:
     return [rows.slice(begin, end - begin) for begin, end in pairwise(cuts)]
 
 
-def _ranks(column: pa.DictionaryArray) -> tuple[Any, int]:
-    """The place of each row's word among the sorted words, and how many words there are."""
-    order = pc.sort_indices(column.dictionary).to_numpy()
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return rank[column.indices.to_numpy()], max(len(order), 1)
+def _alphabetic(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same words, numbered in their order."""
+    order = pc.sort_indices(column.dictionary)
+    rank = np.empty(len(order), np.int32)
+    rank[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
+    words = column.dictionary.take(order)
+    return pa.DictionaryArray.from_arrays(rank[column.indices.to_numpy()], words)
 
 
 def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool) -> AddAction:
@@ -261,8 +266,8 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
     words = [f.name for f in rows.schema if not pa.types.is_primitive(f.type)]
     how: dict[str, Any] = {"store_schema": False}  # a reader sees plain words, however written
     if ordered:  # to be kept: as small as may be
-        runs = [run for run in _RUNS if run in rows.column_names]
-        how |= {"compression": "zstd", "compression_level": 1, "use_dictionary": [*words, *runs]}
+        often = [name for name in _RUNS if name in rows.column_names]
+        how |= {"compression": "zstd", "compression_level": 1, "use_dictionary": [*words, *often]}
     else:  # to be joined soon: as quickly as may be
         real = {f.name for f in rows.schema if pa.types.is_floating(f.type)}
         whole = [f.name for f in rows.schema if pa.types.is_integer(f.type) and f.type != pa.int8()]
@@ -277,7 +282,9 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
                 part = pa.Table.from_arrays(part, schema=rows.schema)
                 file.write_table(part, row_group_size=GROUP)
     else:
-        pq.write_table(rows, path, **how)
+        with pq.ParquetWriter(path, rows.schema, **how) as file:
+            for piece in runs(rows):  # a row group carries its words
+                file.write_table(piece)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
         disk = os.fstat(file.fileno())
@@ -305,12 +312,25 @@ def _only_used(rows: pa.Table) -> pa.Table:
     for column in rows.columns:
         if pa.types.is_dictionary(column.type):
             whole = column.combine_chunks()
-            used = _used(whole)
-            number = np.cumsum(used, dtype=np.int32) - 1
-            words = whole.dictionary.filter(pa.array(used))
-            column = pa.DictionaryArray.from_arrays(number[whole.indices.to_numpy()], words)
+            number, words = _renumbered(whole.indices.to_numpy(), len(whole.dictionary))
+            column = pa.DictionaryArray.from_arrays(number, whole.dictionary.take(words))
         columns.append(column)
     return pa.table(columns, rows.column_names)
+
+
+def _renumbered(code: Any, count: int) -> tuple[Any, Any]:
+    """Numbers from 0 on of the words that rows have, and which words these are."""
+    if len(code) < count:  # of sorted rows, as most are here, the words of one stand together
+        begins = np.flatnonzero(np.diff(code, prepend=-1))
+        words = code[begins]
+        if (words[1:] > words[:-1]).all():
+            number = np.zeros(len(code), np.int32)
+            number[begins[1:]] = 1
+            return np.cumsum(number, dtype=np.int32), pa.array(words)
+    used = np.zeros(count, np.bool_)
+    used[code] = True
+    number = np.cumsum(used, dtype=np.int32) - 1
+    return number[code], pa.array(np.flatnonzero(used).astype(np.int32))
 
 
 def _used(column: pa.DictionaryArray) -> Any:

@@ -17,22 +17,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gemel.clock import SECOND
 from gemel.errors import GemelError, Unavailable
 from gemel.graph.plantfile import Keeping
+from gemel.store.coded import unified
 from gemel.store.delta import ERASED, KEPT, MADE, TAKEN, WRITTEN, Table, apart, cut, read, sort
 from gemel.store.forgetting import Forgetting
-from gemel.store.lake import FACT, NEWEST, SCHEMAS, Lake
+from gemel.store.lake import SCHEMAS, Lake
 from gemel.store.rollups import KEYS, Tier, is_amended, tiers
-from gemel.store.sql import Facts, Reader
+from gemel.store.sql import Reader
 from gemel.store.wanted import Part, Wanted
 
-EVERY = 60.0  # s of wall time between two rounds
+EVERY = 60.0  # s of wall time from one round's begin to the next's, if it takes no longer
 FULL = 4_000_000  # rows of a file that is joined with no other
 SEVERAL = 8  # files that are worth joining, however small
+SPARSE = 8  # pairs of signal and twin that may be, for each row
 STEP = 86_400 * SECOND  # retention drops whole days
 HOUR = 3600.0  # s of wall time between two vacuums
 NICE = 10  # the priority of the thread: the tick comes first
@@ -42,6 +45,20 @@ ORDER = {
     "findings": ("twin",),
     "events": ("name",),
 }
+
+
+@dataclass
+class Joined:
+    """What a round has joined: the decks, the newest facts of them, their last tick."""
+
+    decks: set[str] = field(default_factory=set)
+    newest: list[pa.Table] = field(default_factory=list)
+    last: int = -1
+
+    def add(self, deck: str, rows: pa.Table, last: int) -> None:
+        self.decks.add(deck)
+        self.newest = [newest([*self.newest, newest([rows])])]
+        self.last = max(self.last, last)
 
 
 @dataclass
@@ -60,10 +77,12 @@ class Upkeep:
     def __post_init__(self) -> None:
         self._reader = Reader(threads=1)
         self._vacuumed = time.monotonic()
+        self._joined = Joined()
 
     @contextmanager
     def beside(self, closed: Callable[[], int]) -> Iterator[None]:
-        """While the context lasts, a round every EVERY seconds in a thread of its own."""
+        """While the context lasts, a round every EVERY seconds in a thread of its own; one that
+        takes longer is followed by the next."""
         stop = threading.Event()
         thread = threading.Thread(target=self._run, args=(closed, stop), name="gemel-upkeep")
         thread.start()
@@ -75,7 +94,9 @@ class Upkeep:
 
     def _run(self, closed: Callable[[], int], stop: threading.Event) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        while not stop.wait(EVERY):
+        due = time.monotonic() + EVERY
+        while not stop.wait(max(due - time.monotonic(), 0.0)):
+            due = time.monotonic() + EVERY
             try:
                 for _ in self.round(closed()):
                     if stop.is_set():
@@ -93,9 +114,11 @@ class Upkeep:
 
     def round(self, closed: int) -> Iterator[str]:
         """Everything that is due, a step at a time; says what it did."""
+        self._joined = Joined()
         for name, keys in ORDER.items():
             yield from self._join(self.lake.table(name), keys)
         yield from self._gather()
+        self._joined = Joined()  # what is erased from here on is in it still
         for width in self.keeping.rollup:
             tier = Tier(self.lake, int(width * SECOND))
             for made in chain(tier.make(self._reader, closed), tier.fleet.gather(self._reader)):
@@ -134,6 +157,8 @@ class Upkeep:
                 pieces = apart(rows) if table is self.lake.table("telemetry") else [rows]
                 files = [file for piece in pieces if len(piece) for file in cut(piece, keys[0])]
                 table.replace(group, files, {}, name)
+                if table is self.lake.table("telemetry"):
+                    self._joined.add(name, rows, last)
                 yield f"joined {len(group)} files, {len(rows)} rows"
 
     # ---- newest values --------------------------------------------------------------------------
@@ -143,19 +168,24 @@ class Upkeep:
         table, facts = self.lake.newest, self.lake.table("telemetry")
         look, old = facts.look(), table.look()
         taken, known = old.marks[TAKEN], look.marks[WRITTEN]
-        gathered: pa.Table | None = None
+        if self._joined.last > taken:
+            known = self._joined.last  # what came since is read once, when it is joined
+        if known <= taken:
+            return
+        words, several = keys_of(table), [table.schema.empty_table(), *self._joined.newest]
+        if old.parts:
+            several.append(read(table.folder, old.parts, words))
         for until in _steps(look.parts, taken, known):
-            named = {"newer": Facts(facts, Wanted(after=taken, known=until), look.parts)}
-            if gathered is None:
-                named["gathered"] = Facts(table, parts=old.parts)
-            tables = {} if gathered is None else {"gathered": gathered}
-            union = f"(SELECT * FROM newer WHERE {FACT} UNION ALL SELECT * FROM gathered)"
-            found = self._reader.ask(NEWEST.format(facts=union), named, tables=tables)
-            gathered, taken = found.select(table.schema.names).cast(table.schema), until
-        if gathered is not None:
-            rows = sort(_coded(gathered), KEYS)
-            table.replace(old.parts, [rows], {TAKEN: known}, f"newest-{known:09d}", changes=True)
-            yield f"gathered the newest of {len(rows)} signals"
+            newer = Wanted(after=taken, known=until)
+            for part in look.parts:
+                if newer.reaches(part) and part.deck not in self._joined.decks:
+                    rows = read(facts.folder, [part], words)
+                    later = part.high["tick"] > until
+                    several.append(rows.filter(pc.field("tick") <= until) if later else rows)
+            several, taken = [newest(several)], until
+        gathered = [sort(part, KEYS) for part in several if len(part)]
+        table.replace(old.parts, gathered, {TAKEN: known}, f"newest-{known:09d}", changes=True)
+        yield f"gathered the newest of {sum(map(len, gathered))} signals"
 
     # ---- retention ------------------------------------------------------------------------------
 
@@ -188,7 +218,7 @@ class Upkeep:
             rows = read(table.folder, [part], keys_of(table))
             left = rows.filter(kept)
             if len(left) < len(rows):
-                new = [left.unify_dictionaries()] if len(left) else []
+                new = [unified(left)] if len(left) else []
                 table.replace([part], new, {}, part.deck, changes=True)
                 count += len(rows) - len(left)
         return count
@@ -284,8 +314,34 @@ def _cut(closed: int, keep: float, most: int) -> int:
     return cut - cut % STEP
 
 
-def _coded(rows: pa.Table) -> pa.Table:
-    for place, column in enumerate(rows.schema):
-        if pa.types.is_string(column.type):
-            rows = rows.set_column(place, column.name, rows[column.name].dictionary_encode())
-    return rows
+def newest(parts: Sequence[pa.Table]) -> pa.Table:
+    """Of each signal of each twin the fact with the greatest instant, then tick, then row.
+
+    >>> words = pa.array(["a", "a", "a"]).dictionary_encode()
+    >>> told = {"twin": words, "signal": words, "fate": pa.array(["stored"] * 3)}
+    >>> told |= {"instant": [5, 6, 6], "tick": [3, 2, 2], "row": [0, 8, 7]}
+    >>> newest([pa.table(told)])["row"].to_pylist()
+    [8]
+    """
+    several = [part for part in parts if len(part)]
+    if not several:
+        return parts[0]
+    rows = unified(pa.concat_tables(several, promote_options="default")).combine_chunks()
+    none = pc.is_in(rows["fate"], pa.array(["duplicate", "rejected"]))
+    if pc.any(none).as_py():
+        rows = rows.filter(pc.invert(none))
+    signal, twin = (rows[name].chunk(0) for name in KEYS)
+    key = signal.indices.to_numpy().astype(np.int64) * len(twin.dictionary)
+    key += twin.indices.to_numpy()
+    count = len(signal.dictionary) * len(twin.dictionary)
+    if count > SPARSE * len(rows):  # most signals are of few twins
+        pairs, key = np.unique(key, return_inverse=True)
+        count = len(pairs)
+    instant, tick, row = (rows[name].to_numpy() for name in ("instant", "tick", "row"))
+    latest = np.full(count, np.iinfo(np.int64).min)
+    np.maximum.at(latest, key, instant)
+    last = np.flatnonzero(instant == latest[key])
+    last = last[np.lexsort((row[last], tick[last]))]
+    place = np.full(count, -1)
+    place[key[last]] = last  # of several the last
+    return rows.take(pa.array(place[place >= 0]))
