@@ -4,9 +4,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from tests import page
 from tests.kafka_servers import Kafka, missing
+
+settings.register_profile("gemel", deadline=None)  # no test fails as a machine is busy
+settings.load_profile("gemel")
 
 
 @pytest.fixture(scope="session")

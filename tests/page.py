@@ -24,6 +24,7 @@ from playwright.sync_api import (
     ViewportSize,
     expect,
 )
+from tests.ovens import oven_kernel
 
 from gemel.clock import PacedClock, format_instant, parse_instant
 from gemel.flow.fleet import load_plan
@@ -61,29 +62,6 @@ interface = "Oven"
 every = "10s"
 ports = {{ thermometer = "temperature" }}
 """
-KERNEL = '''
-from gemel.kernels.base import Kernel, parameter, sensor, signal, state
-
-
-class Oven(Kernel):
-    """T' = heat P - loss (T - 20)."""
-
-    version = "1.0"
-    temperature = state("degC", start=60.0, start_std=50.0, noise=0.05)
-    power = signal("kW")
-    heat = parameter("K/s/kW", typical=0.1, spread=0.3, scale="log")
-    loss = parameter("1/s", typical=1e-2, spread=0.2, scale="log")
-    thermometer = sensor("degC", noise=0.5)
-
-    def flow(self, x, u, p):
-        return {"temperature": p.heat * u.power - p.loss * (x.temperature - 20)}
-
-    def sense(self, x, u, p):
-        return {"thermometer": x.temperature}
-
-    def limits(self, x, u, p):
-        return {"too hot": (200 - x.temperature) / 180}
-'''
 
 
 def missing() -> str:
@@ -108,7 +86,7 @@ class Ovens:
         names = [f"oven-{k + 1:02d}" for k in range(COUNT)]
         twins = "".join(f'[[twin]]\nid = "{name}"\ninterface = "Oven"\n' for name in names)
         (folder / "plant.toml").write_text(PLANT.format(twins=twins))
-        (folder / "kernel.py").write_text(KERNEL)
+        (folder / "kernel.py").write_text(oven_kernel(start=60.0, start_std=50.0))
         self._plan, self._data = load_plan(folder / "plant.toml"), folder / "ovens.gemel"
         self._clock = PacedClock(START, SPEED)
         self._names, self._port = names, 0

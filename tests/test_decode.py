@@ -125,7 +125,7 @@ def balanced(decoded: Decoded) -> bool:
     return all(entry.kind == "dead" for entry in decoded.dead)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400), st.sampled_from([None, "st1"]))
 def test_no_bytes_make_it_raise(payload: bytes, twin: str | None) -> None:
     assert balanced(decode(payload, twin))
@@ -148,7 +148,7 @@ objects = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(objects | st.lists(objects, max_size=4) | json_values)
 def test_no_json_makes_it_raise(item: object) -> None:
     assert balanced(decode(json.dumps(item).encode(), None))

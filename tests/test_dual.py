@@ -35,7 +35,7 @@ def domain(ufunc: np.ufunc, values: list[float]) -> list[float]:
 
 @pytest.mark.parametrize("ufunc", RULES, ids=lambda u: u.__name__)
 @given(a=numbers, b=numbers)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_rule_is_its_finite_difference(ufunc: np.ufunc, a: float, b: float) -> None:
     values = domain(ufunc, [a, b][: ufunc.nin])
     seeded: list[Any] = [Dual(np.array([v]), {k: 1.0}) for k, v in enumerate(values)]
@@ -49,7 +49,6 @@ def test_a_rule_is_its_finite_difference(ufunc: np.ufunc, a: float, b: float) ->
 
 
 @given(x=numbers)
-@settings(deadline=None)
 def test_where_clip_and_interp_follow_the_side_that_was_taken(x: float) -> None:
     def curve(v: Any) -> Any:
         chosen = np.where(v > 0.0, np.exp(-v), v * v)

@@ -130,7 +130,6 @@ def test_a_power_by_a_small_known_exponent_is_multiplication(
 
 
 @given(st.integers(-32, 32), st.floats(-3.0, 3.0))
-@settings(deadline=None)
 def test_powers_are_numpys(halves: int, x: float) -> None:
     assume(abs(x) > 0.1)
     with np.errstate(invalid="ignore"):
@@ -202,7 +201,6 @@ LONG = np.cumsum(np.random.default_rng(1).uniform(0.01, 1.0, 300))
 
 
 @given(st.floats(-3.0, 9.0))
-@settings(deadline=None)
 def test_a_table_is_np_interp_and_its_slope_is_the_pieces(x: float) -> None:
     def author(v: Any) -> Any:
         return np.interp(v, POINTS, VALUES)
@@ -242,7 +240,6 @@ def two_tables(x: float, y: float) -> float:
 
 
 @given(st.floats(-2.0, 5.0), st.floats(-3.0, 8.0))
-@settings(deadline=None)
 def test_a_table_of_two_arguments_is_linear_in_each(x: float, y: float) -> None:
     def author(a: Any, b: Any) -> Any:
         return interp2(a, b, XS, YS, HEIGHTS)
@@ -306,7 +303,7 @@ ABOVE_0 = {np.log, np.log2, np.log10, np.sqrt, np.power, np.float_power}
 
 @pytest.mark.parametrize("ufunc", [*UFUNCS, *COMPOSED], ids=lambda u: u.__name__)
 @given(st.floats(0.2, 2.4), st.floats(0.2, 2.4), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_traced_function_is_numpys(ufunc: Any, a: float, b: float, below: bool) -> None:
     a = a / 2.5 if ufunc in INSIDE else a
     a = -a if below and ufunc not in ABOVE_0 and ufunc is not np.log1p else a
@@ -323,7 +320,7 @@ def test_a_traced_function_is_numpys(ufunc: Any, a: float, b: float, below: bool
 
 @pytest.mark.parametrize("ufunc", COMPOSED, ids=lambda u: u.__name__)
 @given(st.floats(0.2, 2.4), st.floats(0.3, 2.4), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_composed_function_has_its_slope(ufunc: Any, a: float, b: float, below: bool) -> None:
     a = a / 2.5 if ufunc in INSIDE else a
     numbers = [-a if below and ufunc not in ABOVE_0 else a, b][: ufunc.nin]
@@ -388,7 +385,7 @@ def grown(tree: Tree, x: Any, y: Any) -> Any:
 
 
 @given(trees, st.floats(-2.0, 2.0), st.floats(-2.0, 2.0))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_expression_traced_is_itself_and_its_slopes_are_finite_differences(
     tree: Tree, x: float, y: float
 ) -> None:

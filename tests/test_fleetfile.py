@@ -256,7 +256,7 @@ def test_a_note_comes_before_its_rows_so_that_a_fleet_can_grow(tmp_path: Path) -
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_log_cut_anywhere_gives_the_whole_appends_before_the_cut(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -83,7 +83,7 @@ def test_a_decoder_survives_every_hostile_message(name: str) -> None:
     decoder_checks(*DECODERS[name])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=300)
     | st.sampled_from([good for _, good in DECODERS.values()]).flatmap(

@@ -52,7 +52,7 @@ def alike(messages: list[Message]) -> None:
     assert told(together) == told([entry for entries in alone for entry in entries])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(objects, twins), min_size=1, max_size=12),
     st.lists(st.tuples(odd, twins), max_size=2),
@@ -82,7 +82,7 @@ def frame(names: list[str | None], value: float, signal: str = "speed") -> bytes
 names = st.lists(st.sampled_from(["a", "b", "c", None, "no twin!"]), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(names, st.sampled_from(["speed", "load"]), st.sampled_from([0, 40, 9])),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gemel import hooks
@@ -104,7 +104,6 @@ samples = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(rows=samples, times=st.sampled_from([1, 40]))
 def test_a_batch_comes_back_exactly_small_or_large(
     rows: list[tuple[str, str, int, float, str]], times: int

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from tests.ovens import oven_kernel
 
 from gemel.clock import SECOND, ManualClock, PacedClock, format_instant, parse_instant
 from gemel.flow import loop
@@ -50,29 +51,6 @@ interface = "Oven"
 every = "1min"
 ports = { thermometer = "temperature" }
 """
-KERNEL = '''
-from gemel.kernels.base import Kernel, parameter, sensor, signal, state
-
-
-class Oven(Kernel):
-    """T' = heat P - loss (T - 20)."""
-
-    version = "1.0"
-    temperature = state("degC", start=20.0, start_std=5.0, noise=0.05)
-    power = signal("kW")
-    heat = parameter("K/s/kW", typical=0.1, spread=0.3, scale="log")
-    loss = parameter("1/s", typical=1e-3, spread=0.2, scale="log")
-    thermometer = sensor("degC", noise=0.5)
-
-    def flow(self, x, u, p):
-        return {"temperature": p.heat * u.power - p.loss * (x.temperature - 20)}
-
-    def sense(self, x, u, p):
-        return {"thermometer": x.temperature}
-
-    def limits(self, x, u, p):
-        return {"too hot": (2000 - x.temperature) / 1980}
-'''
 HEAT = {"as-typical": 0.1, "hotter": 0.15}
 LOSS = 1e-3
 
@@ -99,7 +77,7 @@ class Ovens:
 
     def __init__(self, folder: Path) -> None:
         (folder / "plant.toml").write_text(PLANT)
-        (folder / "kernel.py").write_text(KERNEL)
+        (folder / "kernel.py").write_text(oven_kernel(loss=LOSS, hot=2000.0))
         (folder / "history.csv").write_text(measured())
         self.plan = load_plan(folder / "plant.toml")
         self.data = folder / "ovens.gemel"
@@ -436,7 +414,6 @@ def test_a_roll_back_undoes_every_promotion_above_it(moves: list[int]) -> None:
     assert [one.name for one in standing(version("start"), told)] == expected
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7))
 def test_groups_add_up_to_the_whole_and_white_noise_is_covered_as_it_should_be(
     seed: int, groups: int

@@ -93,7 +93,7 @@ facts = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(ticks=st.lists(facts, min_size=1, max_size=4))
 def test_as_known_at_agrees_with_a_plain_list(
     tmp_path_factory: pytest.TempPathFactory, ticks: list[list[dict[str, Any]]]

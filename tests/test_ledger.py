@@ -158,7 +158,7 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(ticks=changes)
 def test_as_known_at_agrees_with_replaying_a_plain_list(
     tmp_path_factory: pytest.TempPathFactory, ticks: list[list[tuple[str, str]]]

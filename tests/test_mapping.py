@@ -191,7 +191,7 @@ documents = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(documents, st.text(max_size=12), st.text(max_size=9))
 def test_a_path_finds_or_does_not_and_never_raises(item: Any, text: str, topic: str) -> None:
     try:
@@ -203,7 +203,7 @@ def test_a_path_finds_or_does_not_and_never_raises(item: Any, text: str, topic: 
     mapped(rule, topic, item)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(names | st.integers(0, 9), min_size=1, max_size=4))
 def test_a_path_leads_to_what_was_put_there(steps: list[str | int]) -> None:
     item: Any = 42

@@ -240,7 +240,7 @@ def stacked(program: list[tuple[int, ...]], *inputs: Any) -> dict[str, Any]:
 
 
 @given(lines, st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_program_is_numpys(program: list[tuple[int, ...]], seed: int) -> None:
     made = traced(lambda *x: stacked(program, *x), "x0", "x1", "x2", kinds=MIXED)
     rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ovens import oven_kernel
 
 import gemel
 from gemel import Fleet, notebook
@@ -44,29 +45,6 @@ interface = "Oven"
 every = "1min"
 ports = { thermometer = "temperature" }
 """
-KERNEL = '''
-from gemel.kernels.base import Kernel, parameter, sensor, signal, state
-
-
-class Oven(Kernel):
-    """T' = heat P - loss (T - 20)."""
-
-    version = "1.0"
-    temperature = state("degC", start=20.0, start_std=5.0, noise=0.05)
-    power = signal("kW")
-    heat = parameter("K/s/kW", typical=0.01, spread=0.3, scale="log")
-    loss = parameter("1/s", typical=1e-3, spread=0.2, scale="log")
-    thermometer = sensor("degC", noise=0.5)
-
-    def flow(self, x, u, p):
-        return {"temperature": p.heat * u.power - p.loss * (x.temperature - 20)}
-
-    def sense(self, x, u, p):
-        return {"thermometer": x.temperature}
-
-    def limits(self, x, u, p):
-        return {"too hot": (100 - x.temperature) / 80}
-'''
 
 
 def told(path: Path) -> None:
@@ -85,7 +63,7 @@ def told(path: Path) -> None:
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     folder = tmp_path_factory.mktemp("ovens")
     (folder / "plant.toml").write_text(PLANT)
-    (folder / "kernel.py").write_text(KERNEL)
+    (folder / "kernel.py").write_text(oven_kernel(heat=0.01, loss=1e-3, hot=100.0))
     told(folder / "history.csv")
     return load_plan(folder / "plant.toml")
 

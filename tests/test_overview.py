@@ -144,7 +144,7 @@ def rul(middle: float | None) -> dict[str, Any]:
     return {**told, "scenario": "usual day"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9]), min_size=TWINS - 1, max_size=TWINS - 1),
     st.sampled_from(["", "m", "M0", "05", "nobody"]),

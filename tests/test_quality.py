@@ -112,7 +112,7 @@ def batches(told: list[tuple[str, int, list[Sample]]]) -> list[tuple[str, int, l
     return out
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(entries())
 def test_columns_are_judged_as_samples_are(told: list[tuple[str, int, list[Sample]]]) -> None:
     own = rules()
@@ -131,7 +131,7 @@ def test_columns_are_judged_as_samples_are(told: list[tuple[str, int, list[Sampl
         assert memory.since[slot] == plainly.since[slot]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(0, 2)), max_size=8),

@@ -50,7 +50,7 @@ def judged(said: Limits, value: np.ndarray) -> list[str]:
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.sampled_from(["noise", "walk", "steps", "ramp"]))
 def test_history_itself_is_good_under_the_limits_that_it_proposes(seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ def test_history_itself_is_good_under_the_limits_that_it_proposes(seed: int, kin
     assert np.mean([reason != "" for reason in reasons]) <= 0.002
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS)
 def test_spikes_do_not_widen_the_rate_and_are_counted(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -146,7 +146,7 @@ class Ruled(Plainly):
         return sum(w for w, good in worth if good), sum(w for w, _ in worth)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(entries())
 def test_columns_are_judged_by_every_rule_as_samples_are(
     told: list[tuple[str, int, list[Sample]]],

@@ -106,7 +106,7 @@ def facts(outcomes: list[Outcome]) -> set[tuple[Any, ...]]:
 IN_TIME, IN_TIME_OUTCOMES = ran(PLAN, sent([0] * len(SAMPLES)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.1, 0.5, 1.0]))
 def test_any_lateness_within_the_bound_ends_in_the_same_bits(seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)

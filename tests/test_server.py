@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
+from tests.ovens import oven_kernel
 
 from gemel.clock import SECOND, PacedClock, format_instant, parse_instant
 from gemel.errors import Bug, Conflict, Denied, GemelError, Invalid, NotFound, Unavailable
@@ -47,29 +48,6 @@ interface = "Oven"
 every = "10s"
 ports = { thermometer = "temperature" }
 """
-KERNEL = '''
-from gemel.kernels.base import Kernel, parameter, sensor, signal, state
-
-
-class Oven(Kernel):
-    """T' = heat P - loss (T - 20)."""
-
-    version = "1.0"
-    temperature = state("degC", start=20.0, start_std=5.0, noise=0.05)
-    power = signal("kW")
-    heat = parameter("K/s/kW", typical=0.1, spread=0.3, scale="log")
-    loss = parameter("1/s", typical=1e-2, spread=0.2, scale="log")
-    thermometer = sensor("degC", noise=0.5)
-
-    def flow(self, x, u, p):
-        return {"temperature": p.heat * u.power - p.loss * (x.temperature - 20)}
-
-    def sense(self, x, u, p):
-        return {"thermometer": x.temperature}
-
-    def limits(self, x, u, p):
-        return {"too hot": (200 - x.temperature) / 180}
-'''
 JSON = {"Content-Type": "application/json"}
 BAD = [  # body, status, code
     (b'{"twin": "oven-1", ', 400, "message.json"),
@@ -89,7 +67,7 @@ class Ovens:
 
     def __init__(self, folder: Path) -> None:
         (folder / "plant.toml").write_text(PLANT)
-        (folder / "kernel.py").write_text(KERNEL)
+        (folder / "kernel.py").write_text(oven_kernel())
         self.data = folder / "ovens.gemel"
         self.plan = load_plan(folder / "plant.toml")
         self.host = Host(self.plan, self.data, clock=PacedClock(START, 20.0)).start()

@@ -142,7 +142,7 @@ metrics = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.builds(Payload, st.integers(0, 2**63), st.lists(metrics, max_size=4), st.integers(0, 255))
 )
@@ -162,7 +162,7 @@ def test_a_payload_is_read_as_it_was_written(payload: Payload) -> None:
             assert found.value == wrote.value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200), st.sampled_from(["NBIRTH", "NDATA", "DDATA/d", "DBIRTH/d"]))
 def test_no_bytes_make_sparkplug_raise(payload: bytes, kind: str) -> None:
     name, _, device = kind.partition("/")

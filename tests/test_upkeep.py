@@ -97,7 +97,7 @@ moments = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(story=st.lists(moments, min_size=2, max_size=9))
 def test_any_story_of_facts_and_upkeep_agrees_with_a_plain_list(
     tmp_path_factory: pytest.TempPathFactory, story: list[Any]
@@ -159,7 +159,7 @@ def assert_alike(lake: Lake, naive: Naive, known: int | None) -> None:
             assert rows == naive.sums(WIDE, by, known), (by, rolled, known)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     facts=st.lists(samples, min_size=1, max_size=20),
     span=st.tuples(st.integers(0, 14), st.integers(0, 14)),

@@ -122,7 +122,7 @@ payloads = st.lists(as_json | broken, max_size=6).map(b"\n".join) | st.lists(
 ).map(b"\n".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(payloads, st.sampled_from([None, "st1"]), st.sampled_from([8, 100, 1 << 16]))
 @example(b'{"twin": "st1"}\n{"twin": "st1"}', None, 8)
 def test_lines_read_by_columns_are_the_lines_read_one_by_one(
@@ -137,7 +137,7 @@ def test_lines_read_by_columns_are_the_lines_read_one_by_one(
     assert told(fast) == told(slow)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(good_lines, min_size=2, max_size=30))
 def test_good_lines_are_all_read_by_columns(lines: list[dict[str, Any]]) -> None:
     payload = b"\n".join(json.dumps(line).encode() for line in lines)
@@ -198,7 +198,7 @@ stamps = st.datetimes().map(lambda when: f"{when.isoformat()}Z") | st.from_regex
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(stamps | st.text(max_size=30) | st.none(), min_size=40, max_size=80, unique=True))
 def test_times_read_together_are_the_times_read_one_by_one(texts: list[str | None]) -> None:
     instant, unread = text_instants(pa.array(texts, pa.string()))
@@ -378,7 +378,7 @@ def test_a_stream_that_unpacks_to_too_much_is_refused_before_memory_is_taken() -
     assert place > 0 and codes(decode(bytes(lies))) == ["arrow.too_large"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_byte_of_a_stream_changed_makes_it_raise(data: st.DataObject) -> None:
     whole = bytearray(

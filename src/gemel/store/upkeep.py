@@ -329,7 +329,9 @@ def newest(parts: Sequence[pa.Table]) -> pa.Table:
     rows = unified(pa.concat_tables(several, promote_options="default")).combine_chunks()
     none = pc.is_in(rows["fate"], pa.array(["duplicate", "rejected"]))
     if pc.any(none).as_py():
-        rows = rows.filter(pc.invert(none))
+        rows = rows.filter(pc.invert(none)).combine_chunks()
+    if not len(rows):
+        return rows
     signal, twin = (rows[name].chunk(0) for name in KEYS)
     key = signal.indices.to_numpy().astype(np.int64) * len(twin.dictionary)
     key += twin.indices.to_numpy()
