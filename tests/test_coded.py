@@ -20,7 +20,8 @@ SPARE = st.lists(WORDS, unique=True, max_size=3)
 
 def table(words: list[str], spare: list[str]) -> pa.Table:
     vocabulary = [*dict.fromkeys([*spare, *words])]
-    code = pa.array([vocabulary.index(word) for word in words], pa.int32())
+    number = {word: k for k, word in enumerate(vocabulary)}
+    code = pa.array([number[word] for word in words], pa.int32())
     column = pa.DictionaryArray.from_arrays(code, pa.array(vocabulary, pa.string()))
     return pa.table({"word": column, "row": pa.array(range(len(words)), pa.int32())})
 
@@ -39,7 +40,7 @@ def test_runs_are_the_same_rows_each_with_words_of_one_vocabulary(
     pieces = coded.runs(whole)
     assert pa.concat_tables(pieces).to_pylist() == whole.to_pylist()
     for piece in pieces:
-        assert len({coded.lies(chunk) for chunk in piece["word"].chunks}) <= 1
+        assert len({coded.lies(chunk) for chunk in piece["word"].chunks if len(chunk)}) <= 1
 
 
 @pytest.mark.parametrize(

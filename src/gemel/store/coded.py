@@ -45,7 +45,7 @@ def runs(table: pa.Table) -> list[pa.Table]:
             pieces.append([])
         pieces[-1].append(batch)
         before = place
-    return [pa.Table.from_batches(piece) for piece in pieces]
+    return [pa.Table.from_batches(piece) for piece in pieces] or [table]
 
 
 def unified(table: pa.Table) -> pa.Table:
