@@ -1,5 +1,6 @@
-"""Twelve bad inputs: each has its answer, mend and place in the books, and the loop goes on."""
+"""Bad inputs: each has its answer, mend and place in the books, and the loop goes on."""
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -82,6 +83,23 @@ CASES = [  # what, the body, the answer's status, its code, the counter that mov
     ("2099", {"time": "2099-01-01T00:00:00Z", **ONE}, 422, "sample.ahead_of_clock", "rejected"),
     ("wrong type", {"values": {"power": "full"}}, 422, "sample.type", "dead"),
 ]
+TEXT, JSON = {"Content-Type": "text/html"}, {"Content-Type": "application/json"}
+PACKED = {**JSON, "Content-Encoding": "gzip"}
+BOMB = gzip.compress(b'{"twin": "' + b"x" * 60_000_000 + b'"}')
+SHAPES = [  # the same with the request's headers
+    ("a type that is not read", b"a,b", TEXT, 415, "http.content_type", "dead"),
+    (
+        "a coding that is not read",
+        b"{}",
+        {**JSON, "Content-Encoding": "br"},
+        415,
+        "http.encoding",
+        "dead",
+    ),
+    ("a packed body cut short", BOMB[:99], PACKED, 415, "http.encoding", "dead"),
+    ("60 MB packed into 60 kB", BOMB, PACKED, 422, "message.too_large", "dead"),
+    ("JSON 100,000 deep", b"[" * 100_000, JSON, 400, "message.depth", "dead"),
+]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +112,21 @@ def test_a_bad_input_is_answered_explained_and_counted(
     payload = body
     if isinstance(body, dict):
         payload = json.dumps({"twin": "oven-1", "time": line.now(), **body}).encode()
-    answer = line.send(payload)
+    _is_counted(line, before, line.send(payload), status, code, fate)
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "head", "status", "code", "fate"), SHAPES, ids=lambda v: str(v)[:16]
+)
+def test_a_request_of_a_bad_shape_is_answered_explained_and_counted(
+    line: Line, what: str, body: bytes, head: dict[str, str], status: int, code: str, fate: str
+) -> None:
+    _is_counted(line, line.book(), line.send(body, headers=head), status, code, fate)
+
+
+def _is_counted(
+    line: Line, before: dict[str, int], answer: httpx.Response, status: int, code: str, fate: str
+) -> None:
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.json()["mend"] and code in catalogue()
     after = line.book()
@@ -171,5 +203,5 @@ def _goes_on(line: Line) -> None:
 
 def test_the_table_in_the_docs_says_what_is_tested_here() -> None:
     text = (Path(__file__).parent.parent / "docs" / "bad-input.md").read_text(encoding="utf-8")
-    for what, _, status, code, fate in CASES:
+    for what, *_, status, code, fate in [*CASES, *SHAPES]:
         assert f"| {what} | {status} | `{code}` | {fate} |" in text

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 
 import type { Belief, Schemas, Twin } from "@/api/routes";
 import { reasonText } from "@/api/series";
-import { useGet } from "@/api/use";
+import { useGet, useLive } from "@/api/use";
 import { useClock } from "@/clock/clock";
 import { Age, countText, Dialog, doubtText, instantOf, instantText, numberText, Problem, shareText, Skeleton, Status, unitText, Value } from "@/design";
 import { Link } from "@/router";
@@ -124,8 +124,8 @@ function Named(props: { name: string; value: number; std: number; unit: string }
 
 function Samples({ twin, belief, ports }: { twin: Twin; belief: Belief; ports: Port[] }) {
   const { shown, mode } = useClock();
-  const others = [...new Set(ports.map((port) => port.twin))].filter((one) => one && one !== twin.id);
-  const far = useGet("/telemetry/latest", { query: { twin: others } }, { when: others.length > 0 && mode === "live" }).data?.items ?? [];
+  const others = [...new Set(ports.filter((port) => port.twin && port.twin !== twin.id).map((port) => `${port.twin}:${port.signal}`))].join(",");
+  const far = useLive("latest", mode === "live" && others ? others : null).data?.items ?? [];
   return (
     <table className={css["samples"]}>
       <thead>
