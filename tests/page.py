@@ -41,7 +41,7 @@ SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 COUNT = 60
 START = parse_instant("2024-05-01T00:00:00Z")
 SPEED = 20.0
-PATIENCE = 20_000.0  # ms of a busy machine
+PATIENCE = 60_000.0  # ms of a busy machine
 
 PLANT = """
 [plant]

@@ -4,19 +4,32 @@ Owns    the arrays of vocabularies that come again and again, and columns of sev
 Never   changes a word.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gemel.labels import Labels
 
 LONG = 1_000  # words: they are known by where they lie, as to compare them takes time
 KEPT = 16
 APART = 1 << 15  # rows of a piece with words of its own, at least
-_long: dict[int, tuple[tuple[str, ...], pa.Array]] = {}
+
+
+@dataclass
+class _Held:
+    """A long vocabulary. While it is held, no other lies where it does."""
+
+    words: tuple[str, ...]
+    coded: pa.Array
+    ends: pa.Array | None = None
+
+
+_long: dict[int, _Held] = {}
 
 
 def words(labels: Labels) -> pa.Array:
@@ -86,21 +99,39 @@ def _unified(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def lies(column: pa.DictionaryArray) -> tuple[int, int, int]:
     """Where the words of a column lie: the same place, the same words."""
-    told = column.dictionary
-    return told.buffers()[2].address if len(told) else 0, told.offset, len(told)
+    return _place(column.dictionary)
+
+
+def _place(words: pa.Array) -> tuple[int, int, int]:
+    return words.buffers()[2].address if len(words) else 0, words.offset, len(words)
+
+
+def ends(words: pa.Array) -> pa.Array:
+    """The first and the last of them in their order."""
+    place = _place(words)
+    held = next((one for one in list(_long.values()) if _place(one.coded) == place), None)
+    if held is None:
+        return _ends(words)
+    if held.ends is None:
+        held.ends = _ends(words)
+    return held.ends
+
+
+def _ends(words: pa.Array) -> pa.Array:
+    return pa.array(pc.min_max(words).as_py().values(), pa.string())
 
 
 def coded(words: tuple[str, ...]) -> pa.Array:
     """The words as an array; a fleet's are the same each time."""
     held = _long.get(id(words))
-    if held is not None and held[0] is words:
-        return held[1]
+    if held is not None and held.words is words:
+        return held.coded
     if len(words) < LONG:
         return _short(words)
     if len(_long) >= KEPT:
         _long.clear()
     made = pa.array(words, pa.string())
-    _long[id(words)] = (words, made)
+    _long[id(words)] = _Held(words, made)
     return made
 
 

@@ -30,7 +30,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from gemel import hooks
 from gemel.clock import WallClock
 from gemel.errors import Unavailable
-from gemel.store.coded import lies, runs, unified
+from gemel.store.coded import ends, lies, runs, unified
 from gemel.store.wanted import Part
 
 WRITTEN = "gemel"  # the mark of the last tick that was appended
@@ -263,6 +263,8 @@ def _alphabetic(column: pa.DictionaryArray) -> pa.DictionaryArray:
 def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool) -> AddAction:
     """One file of facts, on the disk; words go in by their dictionary, as most come many times."""
     path = folder / f"{name}-{uuid.uuid4()}.parquet"
+    rows = _required(_only_used(rows) if ordered else rows)
+    ranges = {key: _range(rows[key]) for key in rows.schema.names}
     words = [f.name for f in rows.schema if not pa.types.is_primitive(f.type)]
     how: dict[str, Any] = {"store_schema": False}  # a reader sees plain words, however written
     if ordered:  # to be kept: as small as may be
@@ -271,10 +273,10 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
     else:  # to be joined soon: as quickly as may be
         real = {f.name for f in rows.schema if pa.types.is_floating(f.type)}
         whole = [f.name for f in rows.schema if pa.types.is_integer(f.type) and f.type != pa.int8()]
+        whole = [name for name in whole if ranges[name][0] != ranges[name][1]]  # one packs itself
         how["compression"] = {n: "none" if n in real else "snappy" for n in rows.column_names}
         how |= {"use_dictionary": words, "column_encoding": dict.fromkeys(whole, _STEPS)}
         how["write_statistics"] = False  # the bounds of the file stand in the log
-    rows = _required(_only_used(rows) if ordered else rows)
     if ordered:
         with pq.ParquetWriter(path, rows.schema, **how) as file:
             for begin in range(0, len(rows), GROUP):
@@ -288,7 +290,6 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
         disk = os.fstat(file.fileno())
-    ranges = {key: _range(rows[key]) for key in rows.schema.names}
     stats = {
         "numRecords": rows.num_rows,
         "minValues": {key: low for key, (low, _) in ranges.items()},
@@ -333,33 +334,14 @@ def _renumbered(code: Any, count: int) -> tuple[Any, Any]:
     return number[code], pa.array(np.flatnonzero(used).astype(np.int32))
 
 
-def _used(column: pa.DictionaryArray) -> Any:
-    """Which words of the dictionary a row has."""
-    used = np.zeros(len(column.dictionary), np.bool_)
-    if len(used) == 1:
-        used[0] = len(column) > 0
-    else:
-        used[column.indices.to_numpy()] = True
-    return used
-
-
-def _words(column: pa.ChunkedArray) -> list[pa.Array]:
-    """The words that rows have, of one dictionary after the other."""
-    found: dict[tuple[int, int, int], tuple[pa.Array, Any]] = {}
-    for chunk in column.chunks:
-        place, used = lies(chunk), _used(chunk)
-        words, before = found.get(place, (chunk.dictionary, used))
-        found[place] = words, before | used
-    return [words.filter(pa.array(used)) for words, used in found.values()]
-
-
 def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
     """Bounds of a column, by which readers leave files out; every column must have some.
 
-    Of free text, and of what is not finite, any.
+    Of free text, and of what is not finite, any; of words, those of their dictionaries.
     """
     if pa.types.is_dictionary(column.type):
-        column = pa.chunked_array(_words(column), pa.string())
+        several = {lies(chunk): chunk.dictionary for chunk in column.chunks}
+        column = pa.chunked_array([ends(words) for words in several.values()], pa.string())
     elif pa.types.is_string(column.type):
         return "", LAST_WORD
     found = pc.min_max(column).as_py()
