@@ -212,6 +212,47 @@ def test_what_came_of_a_group_before_it_failed_is_neither_lost_nor_doubled(kafka
     again.close()
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("fails", [b"", b'{"claim"', b'{"mark"'], ids=["", "claim", "mark"])
+def test_a_record_that_is_refused_for_itself_takes_no_call_beside_it_along(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, place: int, fails: bytes
+) -> None:
+    """Wherever its call stands in the group, and though the next claim or mark fails as well."""
+    topic = kafka.create(f"refused-{place}-{fails[2:-1].decode()}", **journaltopic.NEEDED)
+    journal = opened(kafka, topic)
+    journal.append([event(0)])
+    sent, gathered, refused = journal._produce, threading.Event(), [b"2", fails]
+
+    def produce(producer: Any, records: list[tuple[bytes, bytes]]) -> list[int]:
+        gathered.wait(30)  # until all calls wait
+        kept = [one for one in records if b'"number":2}' not in one[0]]
+        if refused[0] and len(kept) < len(records):
+            refused[0] = b""
+            sent(producer, kept)
+            raise journaltopic._Away("Message size too large")
+        if refused[1] and not refused[0] and records[0][0].startswith(refused[1]):
+            refused[1] = b""
+            raise journaltopic._Away("the broker is away")
+        return sent(producer, records)
+
+    monkeypatch.setattr(journal, "_produce", produce)
+    calls = [[event(5)], [event(4)], [event(6)]]
+    calls.insert(place, [event(1), event(2), event(3)])
+    threads = [threading.Thread(target=journal.append, args=(call,)) for call in calls]
+    for count, thread in enumerate(threads):
+        thread.start()  # the first leads alone
+        wait_for(lambda count=count: len(journal._waiting) == count and journal._leading)  # type: ignore[misc]
+    gathered.set()
+    for thread in threads:
+        thread.join(60)
+    assert refused == [b"", b""]
+    assert sorted(numbers(journal)) == [0, 1, 2, 3, 4, 5, 6]
+    journal.close()
+    again = opened(kafka, topic)
+    assert sorted(numbers(again)) == [0, 1, 2, 3, 4, 5, 6]
+    again.close()
+
+
 def limit(kafka: Kafka, topic: str, size: int) -> None:
     """The largest record of a topic, from now on."""
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)

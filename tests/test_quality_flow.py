@@ -231,7 +231,7 @@ def test_quality_is_told_over_http_the_worst_twin_first(tmp_path: Path) -> None:
     try:
         for k in range(12):
             for twin, power in (("oven-1", 10.0), ("oven-2", 90.0 if k % 2 else 10.0)):
-                at = format_instant(ovens.host.clock.now() + k * SECOND)
+                at = format_instant(ovens.host.clock.now() + (20 + k) * SECOND)  # never late
                 ovens.send({"twin": twin, "time": at, "values": {"power": power}})
         assert eventually(
             lambda: sum(row["received"] for row in ovens.get("/sources")["items"]) == 24

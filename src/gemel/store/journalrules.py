@@ -14,6 +14,7 @@ every reader applies in order:
             mark, so that opening reads from there and not from the beginning
 """
 
+import hashlib
 import json
 import struct
 from bisect import bisect_right
@@ -28,12 +29,16 @@ HEAD = struct.Struct("<QQII")  # epoch, last mark, which of the call, how many: 
 
 
 @dataclass
-class _Call:
-    """A call of `append` that is not whole yet."""
+class Call:
+    """A call of `append`; `keys` tell its records from others: two calls of the same are the same.
 
-    sequences: list[int]
+    count: of its records · positions: of sources, as of this call
+    """
+
     count: int
-    positions: dict[str, str]
+    sequences: list[int] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    positions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,8 +54,8 @@ class Standing:
     positions: dict[str, str] = field(default_factory=dict)
     voids: list[list[int]] = field(default_factory=list)
     fenced: int = 0
-    open: _Call | None = None
-    whole: list[list[int]] = field(default_factory=list)
+    open: Call | None = None
+    whole: list[Call] = field(default_factory=list)
 
     @property
     def end(self) -> int:
@@ -97,17 +102,18 @@ class Standing:
         call = self.open
         if record.index == 0:
             self._break()
-            self.open = call = _Call([], record.count, {})
+            self.open = call = Call(record.count)
         elif call is None or len(call.sequences) != record.index or call.count != record.count:
             self._break()
             return self.void([sequence])
         call.sequences.append(sequence)
+        call.keys.append(key_of(record.value))
         source, position = record.row[1:3]
         if position:
             call.positions[source] = position
         if len(call.sequences) == call.count:
             self.positions |= call.positions
-            self.whole.append(call.sequences)
+            self.whole.append(call)
             self.open = None
         return None
 
@@ -119,7 +125,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its head, and the entry's columns (`row`) or what is our own (`told`)."""
+    """One record: its head, its value as bytes, and that read: the entry's columns (`row`) or what
+    is our own (`told`)."""
 
     epoch: int
     mark: int
@@ -127,6 +134,12 @@ class Record:
     count: int
     row: Row = BLANK
     told: dict[str, Any] = field(default_factory=dict)
+    value: bytes = b""
+
+
+def key_of(value: bytes) -> bytes:
+    """By which a record is known again."""
+    return hashlib.sha256(value).digest()
 
 
 def value_of(row: Row) -> bytes:
@@ -143,11 +156,12 @@ def read_record(message: Any) -> Record:
     if len(heads) != 1 or len(heads[0]) != HEAD.size:
         return Record(0, 0, 1, 1)
     epoch, mark, index, count = HEAD.unpack(heads[0])
-    line, _, blob = (message.value() or b"").partition(b"\n")
+    value = message.value() or b""
+    line, _, blob = value.partition(b"\n")
     told = json.loads(line)
     if not count:
         return Record(epoch, mark, 0, 0, BLANK, told)
     body = json.dumps(told["body"], separators=(",", ":")) if told["body"] else ""
     batch = blob if told["batch"] else None
     row = (told["kind"], told["source"], told["position"], told["received_at"], batch, body)
-    return Record(epoch, mark, index, count, row)
+    return Record(epoch, mark, index, count, row, value=value)

@@ -24,7 +24,16 @@ from gemel import hooks
 from gemel.errors import Conflict, GemelError, Invalid, NotFound, Unavailable
 from gemel.records import Entry
 from gemel.store.journal import Erased, Journal, Pending, Row, damaged
-from gemel.store.journalrules import BLANK, HEAD, HEADER, Record, Standing, read_record, value_of
+from gemel.store.journalrules import (
+    BLANK,
+    HEAD,
+    HEADER,
+    Record,
+    Standing,
+    key_of,
+    read_record,
+    value_of,
+)
 
 PATIENCE = 30.0  # s that opening waits for a cluster that is away
 ASK = 5.0  # s for one question to it
@@ -262,8 +271,7 @@ class KafkaJournal(Journal):
         not in the log goes on."""
         with self._reading:
             standing = self._standing
-            standing.whole.clear()
-            self._scan(self._range()[1])
+            self._scan(self._range()[1])  # what an attempt before found is still in `whole`
             if self._epoch not in (0, standing.epoch):
                 raise self._fenced()
             producer = self._kafka.Producer(
@@ -284,16 +292,30 @@ class KafkaJournal(Journal):
             self._scan(offset + 1)
             if standing.epoch != offset + 1:
                 raise self._fenced()
-            there = standing.whole if self._epoch else []  # of a former writer they are not ours
-            standing.whole, self._epoch, self._producer = [], offset + 1, producer
+            if not self._epoch:
+                standing.whole.clear()  # of a former writer they are not ours
+            self._epoch, self._producer = offset + 1, producer
             with self._turn:
                 self._last, self.fenced = standing.end, standing.fenced
                 self._tail.clear()
                 self._held = 0
             self._put_mark()
-        for pending, sequences in zip(group, there, strict=False):
-            pending.sequences = sequences
-        return group[len(there) :]
+        return self._settled(group)
+
+    def _settled(self, group: list[Pending]) -> list[Pending]:
+        """What is in the log has its sequences now; the calls that are not, wherever they stood
+        among those that are: a record in the middle may have been refused for itself."""
+        there, self._standing.whole = self._standing.whole, []
+        left = []
+        for pending in group:
+            keys = [key_of(value_of(row)) for row in pending.rows] if there else []
+            call = next((one for one in there if one.keys == keys), None)
+            if call is None:
+                left.append(pending)
+            else:
+                there.remove(call)
+                pending.sequences = call.sequences
+        return left
 
     def _send(self, group: list[Pending]) -> list[Pending]:
         """Every row of the group as a record, all acknowledged; the calls that did not enter."""
@@ -319,16 +341,12 @@ class KafkaJournal(Journal):
     def _sort_out(self, group: list[Pending], end: int) -> list[Pending]:
         """Somebody else wrote between. If our time is not over, his records count for nothing."""
         with self._reading:
-            self._standing.whole.clear()
             self._scan(end + 1)
         if self._standing.epoch != self._epoch:
             raise self._fenced()
-        there, self._standing.whole = self._standing.whole, []
-        for pending, sequences in zip(group, there, strict=False):
-            pending.sequences = sequences
         with self._turn:
             self._last, self.fenced = self._standing.end, self._standing.fenced
-        return group[len(there) :]
+        return self._settled(group)
 
     def _own(self, told: dict[str, Any]) -> tuple[bytes, bytes]:
         head = HEAD.pack(self._epoch, self._mark, 0, 0)
