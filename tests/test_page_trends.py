@@ -89,3 +89,13 @@ def test_a_series_that_is_not_there_is_told(browser: Browser, ovens_page: Ovens)
         seen.allow("404 (Not Found)")
         page = seen.open("/trends?s=oven-01:sped")
         expect(page.get_by_text("oven-01 has no signal 'sped'")).to_be_visible()
+
+
+def test_where_nothing_was_measured_no_scale_is_made_up(
+    browser: Browser, ovens_page: Ovens
+) -> None:
+    with watched(browser, ovens_page) as seen:
+        page = seen.open("/trends?s=oven-01:temperature&at=2023-01-01T00:00:00Z&span=15min")
+        expect(page.get_by_text("No value in this window")).to_be_visible()
+        expect(page.get_by_role("img", name=re.compile("without data"))).to_be_attached()
+        seen.shoot("trends-nothing")

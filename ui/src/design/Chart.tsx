@@ -117,9 +117,15 @@ export function Chart(props: ChartProps) {
     made.setScale("x", { min: props.start / 1_000, max: props.end / 1_000 });
   }, [data, props.start, props.end, props.limits, props.spans, props.marks, props.low, props.high, shape]);
 
+  const told = (line: Line) => line.values.some((value) => value !== null && Number.isFinite(value));
+  const marked = props.marks?.some(({ instant }) => instant >= props.start && instant <= props.end);
+  const none = props.lines.length > 0 && !marked && !props.lines.some(told);
   return (
     <figure className={css["chart"]} aria-label={label}>
-      <div ref={box} className={css["canvas"]} style={{ height }} role="img" aria-label={said(props)} />
+      <div className={css["frame"]} data-none={none || undefined}>
+        <div ref={box} className={css["canvas"]} style={{ height }} role="img" aria-label={said(props)} />
+        {none && <p>No value in this window</p>}
+      </div>
       {legend && (
         <ul className={css["legend"]}>
           {props.lines.map((line, k) => (
