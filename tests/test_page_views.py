@@ -82,6 +82,26 @@ def walk_by_tab(page: Page) -> None:
     assert left == []
 
 
+def test_a_quick_tab_is_not_thrown_back(browser: Browser, ovens_page: Ovens) -> None:
+    with watched(browser, ovens_page) as seen:
+        page = seen.open("/")
+        whole(page)
+        field = page.get_by_label("Instant, UTC")
+        gone_on = field.evaluate(
+            """async (field, next) => {
+              const frame = () => new Promise(requestAnimationFrame);
+              field.focus();
+              next.focus(); // before the next frame is drawn
+              await frame(); await frame();
+              return document.activeElement === next;
+            }""",
+            page.get_by_label("A quarter window back").element_handle(),
+        )
+        assert gone_on
+        field.focus()
+        page.wait_for_function("() => getSelection().toString().length > 9")  # all, to type over
+
+
 def test_keys_lead_to_each_view_and_are_listed(browser: Browser, ovens_page: Ovens) -> None:
     with watched(browser, ovens_page) as seen:
         page = seen.open("/nowhere")

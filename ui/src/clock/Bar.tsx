@@ -125,7 +125,10 @@ function Instant({ clock }: { clock: Clock }) {
           title={wrong ? "Write it like 2017-04-03 06:30" : "The plant's clock, UTC. Type an instant to go there"}
           onFocus={(event) => {
             setTyped(told);
-            requestAnimationFrame(() => event.target.select());
+            requestAnimationFrame(() => {
+              // select() takes the focus: not where a quick Tab has gone on before this frame
+              if (document.activeElement === event.target) event.target.select();
+            });
           }}
           onBlur={() => setTyped(null)}
           onChange={(event) => setTyped(event.target.value)}

@@ -6,21 +6,20 @@ export type Theme = "light" | "dark";
 const KEY = "gemel.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const watchers = new Set<() => void>();
+let theme: Theme;
 
-function current(): Theme {
+/** Take the theme anew. Only here is `matches` read: Chromium tells a list no change that was read before. */
+function applyTheme(): void {
   const chosen = localStorage.getItem(KEY);
-  if (chosen === "light" || chosen === "dark") return chosen;
-  return dark.matches ? "dark" : "light";
-}
-
-export function applyTheme(): void {
-  document.documentElement.dataset["theme"] = current();
+  if (chosen === "light" || chosen === "dark") theme = chosen;
+  else theme = dark.matches ? "dark" : "light";
+  document.documentElement.dataset["theme"] = theme;
   watchers.forEach((told) => told());
 }
 
 /** The other one; where that is the system's own again, the choice is forgotten. */
 export function switchTheme(): void {
-  const next: Theme = current() === "dark" ? "light" : "dark";
+  const next: Theme = theme === "dark" ? "light" : "dark";
   if ((next === "dark") === dark.matches) localStorage.removeItem(KEY);
   else localStorage.setItem(KEY, next);
   applyTheme();
@@ -30,7 +29,7 @@ export function useTheme(): Theme {
   return useSyncExternalStore((told) => {
     watchers.add(told);
     return () => watchers.delete(told);
-  }, current);
+  }, () => theme);
 }
 
 /** The value of a token now: for canvases, which know no CSS. */
@@ -39,4 +38,5 @@ export function ink(name: string): string {
 }
 
 dark.addEventListener("change", applyTheme);
+addEventListener("storage", applyTheme); // chosen in another tab
 applyTheme();
