@@ -212,7 +212,7 @@ STEPS: list[Author] = [
     lambda a, b, c: np.sqrt(np.abs(a) + 0.1),
     lambda a, b, c: np.sin(a) * np.cos(b),
     lambda a, b, c: np.tan(np.tanh(a)),
-    lambda a, b, c: np.arctan2(a, b),
+    lambda a, b, c: np.arctan2(a + NUDGE, b),
     lambda a, b, c: (0.5 + a * a) ** np.tanh(b),
     lambda a, b, c: np.maximum(a, b) + np.minimum(b, c),
     lambda a, b, c: np.where(a > b + NUDGE, c, np.where(b <= c - NUDGE, a, -b)),
