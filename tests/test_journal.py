@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from gemel import hooks
 from gemel.errors import GemelError
 from gemel.records import Batch, Entry
-from gemel.store.journal import Journal, decode, encode
+from gemel.store.batches import SMALL, decode, encode
+from gemel.store.journal import Journal
 from gemel.store.journalfile import SqliteJournal
 from gemel.testing import journal_checks
 
@@ -109,11 +110,43 @@ def test_a_batch_comes_back_exactly_small_or_large(
     rows: list[tuple[str, str, int, float, str]], times: int
 ) -> None:
     batch = Batch.of(rows * times)
-    back = decode(encode(batch))
+    back = decode(bytes(encode(batch)))
     for name in ("twin", "signal", "instant", "unit"):
         assert getattr(back, name).tolist() == getattr(batch, name).tolist()
     np.testing.assert_array_equal(back.value, batch.value)
     assert back.instant.dtype == np.int64 and back.value.dtype == np.float64
+
+
+@given(
+    twins=st.integers(1, 60),
+    wide=st.integers(1, 5),
+    units=st.lists(st.sampled_from(["", "degC"]), min_size=5, max_size=5),
+    instants=st.sampled_from([1, 2, 60]),
+    other=st.sampled_from(["", "twin", "signal", "instant", "unit"]),
+    place=st.integers(0, 10**6),
+)
+def test_a_wide_batch_comes_back_exactly_and_is_told_from_what_is_almost_one(
+    twins: int, wide: int, units: list[str], instants: int, other: str, place: int
+) -> None:
+    rows = [
+        [f"t{k}", f"s{n}", k % instants, k + n / 8, units[n]]
+        for k in range(twins)
+        for n in range(wide)
+    ] * (1 + SMALL // (twins * wide))
+    if other:  # one cell is not like the rest of its row or column
+        column = ["twin", "signal", "instant", "value", "unit"].index(other)
+        rows[place % len(rows)] = list(rows[place % len(rows)])
+        rows[place % len(rows)][column] = 7 if other == "instant" else "other"
+    batch = Batch.of([tuple(row) for row in rows])
+    back = decode(bytes(encode(batch)))
+    for name in ("twin", "signal", "instant", "value", "unit"):
+        assert getattr(back, name).tolist() == getattr(batch, name).tolist()
+
+
+def test_of_a_wide_batch_names_are_written_once() -> None:
+    one = Batch.of([("a", f"s{n}", 7, 1.0, "") for n in range(4)])
+    many = Batch.joined([one] * 1_000)
+    assert len(encode(many)) < 4_000 * 8 + 2_000
 
 
 def test_concurrent_callers_share_commits_and_each_call_stays_together(journal: Journal) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from gemel.errors import GemelError, Invalid
 from gemel.records import Batch, Entry
-from gemel.store.journal import SMALL, Journal
+from gemel.store.batches import SMALL
+from gemel.store.journal import Journal
 from gemel.testing.promises import Fault, told
 
 CALLERS, CALLS, EACH = 6, 15, 3
