@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gemel import hooks
 from gemel.errors import GemelError
@@ -48,6 +51,38 @@ def test_a_snapshot_comes_back_with_every_type_and_shape(tmp_path: Path) -> None
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array)
         assert back[name].dtype == array.dtype and back[name].shape == array.shape
+
+
+@given(
+    kind=st.sampled_from(["f8", "f4", "i8", "i4", "i1", "?", "U3"]),
+    shape=st.sampled_from([(200,), (200, 3), (200, 2, 2), (64, 2), (63, 2)]),
+    alike=st.lists(st.booleans(), min_size=4, max_size=4),
+    lies=st.sampled_from("CF"),
+    value=st.sampled_from([0.0, -0.0, float("nan"), 1.5]),
+)
+def test_a_column_of_one_value_is_written_once_and_comes_back(
+    kind: str, shape: tuple[int, ...], alike: list[bool], lies: str, value: float
+) -> None:
+    rng = np.random.default_rng(1)
+    every = rng.integers(-9, 9, shape) / 2.0
+    if len(shape) == 1:
+        every[:] = value if alike[0] else every
+    else:
+        columns = every.reshape(len(every), -1)
+        columns[:, np.flatnonzero(alike[: columns.shape[1]])] = value
+        columns[5, 0] = -value  # another sign is another value, of zero too
+    with np.errstate(invalid="ignore"):
+        array = np.array(every.astype(kind), order=lies)  # type: ignore[call-overload]
+    with TemporaryDirectory() as folder:
+        Snapshots(Path(folder)).save(1, {"a": array}, {})
+        _, back, _ = Snapshots(Path(folder)).latest() or (0, {}, {})
+    assert back["a"].tobytes() == array.tobytes() and back["a"].shape == shape
+    assert back["a"].flags.writeable
+
+
+def test_a_fleet_that_is_alike_takes_little_room(tmp_path: Path) -> None:
+    path = Snapshots(tmp_path).save(1, {"cov": np.ones((10_000, 12, 12))}, {})
+    assert path.stat().st_size < 3_000
 
 
 def test_the_last_three_are_kept_and_a_limit_chooses_an_earlier_one(tmp_path: Path) -> None:
