@@ -518,6 +518,21 @@ def gemel(folder: Path, port: int, cluster: Kafka, data: Path | None = None) -> 
         yield process
 
 
+def outcome(
+    kills: list[Kill], folder: Path, port: int, cluster: Kafka
+) -> tuple[Counter[str], list[Message], Verdict]:
+    """Run it under these kills while both brokers are spoken to: how often it was killed where,
+    what was said, and what became of it."""
+    with gemel(folder, port, cluster) as process:
+        with closing(Speaking(folder, port, cluster)) as speaking:
+            for kill in kills:
+                process.kill(kill)
+            truth = speaking.finish()
+        process.begin()
+        process.end()
+        return process.killed, truth, judge(process, truth, folder)
+
+
 @figure(
     "telemetry.killed",
     unit={
@@ -536,16 +551,9 @@ def killed() -> dict[str, float]:
     kills = [Kill(point, draw.randint(1, 6)) for point in POINTS for _ in range(EACH)]
     kills += [Kill(after=draw.uniform(0.1, 2.0)) for _ in range(KILLS - len(kills))]
     draw.shuffle(kills)
-    with brokers() as (folder, port, cluster), gemel(folder, port, cluster) as process:
-        with closing(Speaking(folder, port, cluster)) as speaking:
-            for kill in kills:
-                process.kill(kill)
-            truth = speaking.finish()
-        process.begin()
-        process.end()
-        count = process.killed
-        say(", ".join(f"{point} {number}" for point, number in sorted(count.items())))
-        verdict = judge(process, truth, folder)
+    with brokers() as place:
+        count, _, verdict = outcome(kills, *place)
+    say(", ".join(f"{point} {number}" for point, number in sorted(count.items())))
     return {
         "telemetry.kills": float(count.total()),
         "telemetry.kills_at_a_point": float(min(count[point] for point in POINTS)),

@@ -117,7 +117,7 @@ class Careless(FileSource):
 def test_the_checks_find_a_careless_source(tmp_path: Path) -> None:
     rows = Rows(tmp_path / "hall.csv")
     with pytest.raises(Invalid) as caught:
-        source_checks(lambda: Careless("hall", rows.path), rows.put, rows.spoil, patience=4.0)
+        source_checks(lambda: Careless("hall", rows.path), rows.put, rows.spoil, patience=15.0)
     assert caught.value.code == "testing.source"
     assert "begun again: 20 samples came more than once" in caught.value.message
     assert "the error of `deliver` is not raised" in caught.value.message

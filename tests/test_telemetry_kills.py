@@ -2,12 +2,11 @@
 
 import os
 import shutil
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from benchmarks.connectors import mosquitto
-from benchmarks.telemetry_kills import Kill, Speaking, Verdict, gemel, judge
+from benchmarks.telemetry_kills import Kill, Verdict, outcome
 from tests.kafka_servers import Kafka
 
 pytestmark = pytest.mark.kafka
@@ -30,13 +29,8 @@ def test_what_brokers_acknowledged_is_stored_once_whatever_was_killed(
         if os.environ.get("GEMEL_CI"):
             pytest.fail(text)
         pytest.skip(text)
-    with mosquitto(tmp_path) as port, gemel(tmp_path, port, kafka) as process:
-        with closing(Speaking(tmp_path, port, kafka)) as speaking:
-            for kill in KILLS:
-                process.kill(kill)
-            truth = speaking.finish()
-        process.begin()
-        process.end()
-        assert {kill.point for kill in KILLS} <= set(process.killed)
-        assert {message.source for message in truth} == {"mqtt", "kafka"}
-        assert judge(process, truth, tmp_path) == Verdict(0, 0, 0, 0)
+    with mosquitto(tmp_path) as port:
+        killed, truth, verdict = outcome(KILLS, tmp_path, port, kafka)
+    assert {kill.point for kill in KILLS} <= set(killed)
+    assert {message.source for message in truth} == {"mqtt", "kafka"}
+    assert verdict == Verdict(0, 0, 0, 0)

@@ -19,8 +19,8 @@ SIGNALS = b"gemel.signals"  # of a wide stream: names and units of the values th
 
 
 def encode(batch: Batch) -> bytes | memoryview:
-    """A batch as bytes. What all rows share is written once; where every twin tells the same
-    signals in the same order, that is written once too, and a row has all its values.
+    """A batch as bytes. What all rows share is written once. Where each twin tells the same signals
+    in the same order and units, of one instant, a row has all its values, and names go in once.
 
     >>> decode(encode(Batch.of([("a", "x", 2**62 + 1, float("inf"), "")]))).instant.tolist()
     [4611686018427387905]
@@ -83,6 +83,8 @@ def decode(blob: bytes) -> Batch:
         )
     signal, unit = (Labels.of(names) for names in json.loads(told))
     twin, wide, rows = _labels(twins), len(signal), len(record)
+    if not wide == len(unit) == getattr(values.type, "list_size", 0):
+        raise ValueError("names and values do not go together")
     return Batch(
         Labels(twin.words, np.repeat(twin.code, wide)),
         Labels(signal.words, np.tile(signal.code, rows)),
@@ -93,7 +95,8 @@ def decode(blob: bytes) -> Batch:
 
 
 def _width(batch: Batch) -> int:
-    """How many samples of one twin and instant follow one another, all through the same; else 1."""
+    """How many samples of one twin and instant follow one another, all through with the same
+    signals and units; else 1."""
     signal = batch.signal.code
     wide = 1 + int(np.argmax(signal[1:] == signal[0]))
     if wide == 1 or len(batch) % wide:

@@ -272,11 +272,10 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
         often = [name for name in _RUNS if name in rows.column_names]
         how |= {"compression": "zstd", "compression_level": 1, "use_dictionary": [*words, *often]}
     else:  # to be joined soon: as quickly as may be
-        packs = {f.name: "lz4" for f in rows.schema if pa.types.is_integer(f.type)}
-        packs |= {f.name: "none" for f in rows.schema if pa.types.is_floating(f.type)}
+        real = {f.name for f in rows.schema if pa.types.is_floating(f.type)}
         moves = [f.name for f in rows.schema if pa.types.is_integer(f.type) and f.type != pa.int8()]
         moves = [name for name in moves if not _stays(rows[name])]
-        how["compression"] = {name: packs.get(name, "snappy") for name in rows.column_names}
+        how["compression"] = {n: "none" if n in real else "snappy" for n in rows.column_names}
         how |= {"use_dictionary": words, "column_encoding": dict.fromkeys(moves, _STEPS)}
         how["write_statistics"] = False  # the bounds of the file stand in the log
     if ordered:
@@ -311,10 +310,9 @@ def _required(rows: pa.Table) -> pa.Table:
 
 def _stays(column: pa.ChunkedArray) -> bool:
     """Whether a number mostly follows itself: as it is, it is then packed in half the time."""
-    return all(
-        np.count_nonzero(part[1:] != part[:-1]) * LONG_RUN <= len(part)
-        for part in (chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks)
-    )
+    parts = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    several = sum(1 + np.count_nonzero(part[1:] != part[:-1]) for part in parts)
+    return bool(several * LONG_RUN <= len(column))
 
 
 def _only_used(rows: pa.Table) -> pa.Table:

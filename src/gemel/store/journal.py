@@ -341,7 +341,7 @@ def _entry(sequence: int, row: Row, where: str) -> Entry:
     try:
         batch = None if blob is None else decode(bytes(blob))
         facts = json.loads(body) if body else {}
-    except (ValueError, pa.ArrowException) as problem:
+    except Exception as problem:  # damage shows in a dozen ways
         raise damaged(where, f"entry {sequence}: {problem}") from problem
     return Entry(kind, source, received_at, position, batch, facts, sequence)
 

@@ -18,7 +18,7 @@ from gemel import hooks
 from gemel.errors import Conflict, Unavailable
 from gemel.store.journal import Erased, Journal, Pending, Row, damaged, without
 
-FORMAT = 2  # of the file; kept in user_version. 1 had neither `state` nor `place`
+FORMAT = 3  # of the file; kept in user_version. 1 had neither `state` nor `place`, 2 no wide batch
 CHECKPOINT = 16 << 20  # bytes the write-ahead log grows before it is folded into the file
 CHUNK = 1_000  # entries of one transaction of who deletes: the appends between wait no longer
 

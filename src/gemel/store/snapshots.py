@@ -2,7 +2,8 @@
 
 Owns    the files `snapshots/TICK.snapshot`, each whole or not there, each with its checksum; and
         those that are kept on, in `snapshots/kept`, to replay from where the journal lets go.
-Never   is the truth: a damaged or missing one costs a longer replay of the journal, no more.
+Never   is the truth: a damaged or missing one costs a longer replay of the journal, and no more
+        where the journal still has its entries.
 
 A file is MAGIC, the length of the head (8 bytes, little-endian), its checksum (16 bytes), the head,
 and the arrays' bytes, each column by column. The head is JSON: `{"tick", "arrays": [[name, type,
@@ -170,10 +171,11 @@ def _content(tick: int, arrays: Arrays, book: dict[str, Any]) -> list[Any]:
     pieces: list[NDArray[Any]] = []
     for name, array in arrays.items():
         columns = _columns(array)
-        once = [k for k, column in enumerate(columns) if _is_alike(column)]
+        alike = [_is_alike(column) for column in columns]
+        once = [k for k, is_alike in enumerate(alike) if is_alike]
         told.append([name, array.dtype.str, array.shape, once])
         if once:
-            pieces += [c[:1] if k in set(once) else c for k, c in enumerate(columns)]
+            pieces += [c[:1] if is_alike else c for c, is_alike in zip(columns, alike, strict=True)]
         else:
             pieces.append(columns)
     total = xxhash.xxh3_128()
@@ -214,8 +216,9 @@ def _load(path: Path, tick: int) -> tuple[Arrays, dict[str, Any]]:
         for name, kind, shape, once in head["arrays"]:
             array = np.empty(shape[::-1], kind).T
             columns = _columns(array)  # the same memory
-            for column, is_once in zip(columns, np.isin(range(len(columns)), once), strict=True):
-                raw = column[:1] if is_once else column
+            short = set(once)
+            for k, column in enumerate(columns):
+                raw = column[:1] if k in short else column
                 if file.readinto(raw.view(np.uint8).data) != raw.nbytes:
                     raise ValueError("it ends too early")
                 total.update(raw.view(np.uint8).data)

@@ -118,11 +118,10 @@ export function Chart(props: ChartProps) {
   }, [data, props.start, props.end, props.limits, props.spans, props.marks, props.low, props.high, shape]);
 
   const told = (line: Line) => line.values.some((value) => value !== null && Number.isFinite(value));
-  const marked = props.marks?.some(({ instant }) => instant >= props.start && instant <= props.end);
-  const none = props.lines.length > 0 && !marked && !props.lines.some(told);
+  const none = props.lines.length > 0 && !props.lines.some(told);
   return (
     <figure className={css["chart"]} aria-label={label}>
-      <div className={css["frame"]} data-none={none || undefined}>
+      <div className={css["frame"]}>
         <div ref={box} className={css["canvas"]} style={{ height }} role="img" aria-label={said(props)} />
         {none && <p>No value in this window</p>}
       </div>
@@ -180,7 +179,8 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
   series.forEach(({ line, part }, k) => {
     if (part === "high") bands.push({ series: [k + 1, k], fill: `${colour(line)}2e` });
   });
-  const { value: cursor, ...hooks } = drawn(latest, scale);
+  const empty = new Set<string>(); // units without a value: no number is made up for their axes
+  const { value: cursor, ...hooks } = drawn(latest, scale, empty);
   return {
     width: width || 600,
     height: props.height ?? 220,
@@ -194,7 +194,7 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
     padding: [8, props.right && units.length < 2 ? AXIS : 16, props.bare ? 4 : 0, 0],
     scales: {
       x: { time: true },
-      ...Object.fromEntries(units.map((unit) => [scale(unit), { range: ranged(latest, unit) }])),
+      ...Object.fromEntries(units.map((unit) => [scale(unit), { range: ranged(latest, unit, empty) }])),
     },
     axes: [
       { ...axis, show: !props.bare, space: 72, size: 26, values: timeTicks },
@@ -205,7 +205,7 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
         size: AXIS,
         space: (props.height ?? 220) < 140 ? 18 : 28,
         grid: k ? { show: false } : grid,
-        values: (_: uPlot, ticks: number[]) => numberTicks(ticks, unitText(unit)),
+        values: (_: uPlot, ticks: number[]) => (empty.has(unit) ? ticks.map(() => "") : numberTicks(ticks, unitText(unit))),
       })),
     ],
     series: [
@@ -226,11 +226,15 @@ function options(latest: { current: ChartProps }, series: Series[], width: numbe
   };
 }
 
-/** A scale that holds its lines, and the limits that are near. */
-function ranged(latest: { current: ChartProps }, unit: string) {
+/** A scale that holds its lines, and the limits that are near; whether it has none to hold. */
+function ranged(latest: { current: ChartProps }, unit: string, empty: Set<string>) {
   return (_: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax => {
     const { low: least, high: most, limits = [] } = latest.current;
-    if (low === null || high === null) return [least ?? 0, most ?? 1];
+    if (low === null || high === null) {
+      if (least === undefined || most === undefined) empty.add(unit);
+      return [least ?? 0, most ?? 1];
+    }
+    empty.delete(unit);
     const width = high - low || Math.abs(high) || 1;
     let [bottom, top] = [low, high];
     for (const limit of limits)
@@ -244,7 +248,7 @@ function ranged(latest: { current: ChartProps }, unit: string) {
 }
 
 /** What is drawn beside the lines, and the words at the cursor. */
-function drawn(latest: { current: ChartProps }, scale: (unit: string) => string) {
+function drawn(latest: { current: ChartProps }, scale: (unit: string) => string, empty: Set<string>) {
   const tip = document.createElement("div");
   tip.className = css["tip"]!;
   return {
@@ -277,7 +281,7 @@ function drawn(latest: { current: ChartProps }, scale: (unit: string) => string)
         ctx.setLineDash([6 * devicePixelRatio, 3 * devicePixelRatio]);
         ctx.strokeStyle = ink("failed");
         for (const limit of latest.current.limits ?? []) {
-          if (!made.scales[scale(limit.unit)]) continue;
+          if (!made.scales[scale(limit.unit)] || empty.has(limit.unit)) continue;
           const y = Math.round(made.valToPos(limit.value, scale(limit.unit), true)) + 0.5;
           line(ctx, left, y, left + width, y);
         }

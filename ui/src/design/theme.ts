@@ -8,7 +8,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const watchers = new Set<() => void>();
 let theme: Theme;
 
-/** Take the theme anew. Only here is `matches` read: Chromium tells a list no change that was read before. */
+/** Take the theme anew. `matches` is read only where this follows: of a change that was read before, Chromium tells nothing. */
 function applyTheme(): void {
   const chosen = localStorage.getItem(KEY);
   if (chosen === "light" || chosen === "dark") theme = chosen;
