@@ -10,6 +10,20 @@ from tests.page import Ovens, Watched, watched
 TWO = "s=oven-01:temperature,oven-01:oven/thermometer.foreseen&span=15min"
 
 
+# whether a number is drawn beside the first chart, to the left of what its canvas plots
+NUMBERED = """() => {
+  const canvas = document.querySelector("figure canvas");
+  const over = document.querySelector("figure .u-over");
+  const dense = canvas.width / canvas.clientWidth;
+  const left = Math.floor((over.offsetLeft - 2) * dense);
+  const copy = new OffscreenCanvas(left, Math.floor(over.offsetHeight * dense));
+  const ink = copy.getContext("2d", {willReadFrequently: true});
+  ink.drawImage(canvas, 0, 0);
+  const { data } = ink.getImageData(0, 0, copy.width, copy.height);
+  return data.some((byte, k) => k % 4 === 3 && byte > 0);
+}"""
+
+
 def trends(seen: Watched, query: str = TWO) -> Page:
     """The page with its lines drawn."""
     page = seen.open(f"/trends?{query}")
@@ -98,4 +112,8 @@ def test_where_nothing_was_measured_no_scale_is_made_up(
         page = seen.open("/trends?s=oven-01:temperature&at=2023-01-01T00:00:00Z&span=15min")
         expect(page.get_by_text("No value in this window")).to_be_visible()
         expect(page.get_by_role("img", name=re.compile("without data"))).to_be_attached()
+        assert not page.evaluate(NUMBERED)
         seen.shoot("trends-nothing")
+        page.get_by_role("button", name="Live", exact=True).click()
+        expect(page.get_by_text("No value in this window")).not_to_be_visible()
+        page.wait_for_function(NUMBERED)
