@@ -14,7 +14,7 @@ from gemel.flow.outcome import Outcome, Told
 from gemel.intake.roll import chosen
 from gemel.labels import Labels
 from gemel.records import CORRECTION, FATES, LATE, REASONS, STORED, Judged
-from gemel.store.coded import joined, words
+from gemel.store.coded import joined, same, words
 from gemel.store.lake import Lake
 
 TABLES = ("telemetry", "estimates", "findings", "events")
@@ -77,11 +77,11 @@ def _telemetry(judged: Judged, tick: int, reach: int) -> pa.Table:
             "instant": pa.array(instant),
             "value": pa.array(judged.value[kept]),
             "quality": pa.array(judged.quality[kept]),
-            "reason": words(Labels(REASONS, judged.reason[kept])),
-            "fate": words(Labels(FATES, fate)),
-            "source": words(Labels.full(count, judged.source)),
-            "received_at": pa.array(np.full(count, judged.received_at)),
-            "tick": pa.array(np.full(count, tick)),
+            "reason": words(Labels(REASONS, judged.reason[kept]), few=True),
+            "fate": words(Labels(FATES, fate), few=True),
+            "source": words(Labels((judged.source,), np.zeros(count, np.int8)), few=True),
+            "received_at": same(judged.received_at, count),
+            "tick": same(tick, count),
         }
     )
 
@@ -99,8 +99,8 @@ def _estimates(told: Told, tick: int, at: int) -> pa.Table:
             "instant": pa.array(np.tile(told.instant, len(names))),
             "mean": pa.array(np.concatenate(means)),
             "std": pa.array(np.concatenate(stds)),
-            "known_at": pa.array(np.full(count, at)),
-            "tick": pa.array(np.full(count, tick)),
+            "known_at": same(at, count),
+            "tick": same(tick, count),
         }
     )
 

@@ -4,7 +4,8 @@ Owns    the arrays of vocabularies that come again and again, and columns of sev
 Never   changes a word.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -26,16 +27,28 @@ class _Held:
 
     words: tuple[str, ...]
     coded: pa.Array
-    ends: pa.Array | None = None
+    made: dict[Callable[[pa.Array], Any], Any] = field(default_factory=dict)
 
 
 _long: dict[int, _Held] = {}
 
 
-def words(labels: Labels) -> pa.Array:
-    """A column of words, by its dictionary."""
-    code = labels.code.astype("int32", copy=False)
+def words(labels: Labels, few: bool = False) -> pa.Array:
+    """A column of words, by its dictionary. `few`: always fewer than 128."""
+    code = labels.code.astype("int8" if few else "int32", copy=False)
     return pa.DictionaryArray.from_arrays(code, coded(labels.words), safe=False)
+
+
+def same(value: int, count: int) -> pa.Array:
+    """A column with the same number in every row, which is kept once."""
+    ends = pa.array([count] if count else [], pa.int32())
+    return pa.RunEndEncodedArray.from_arrays(ends, pa.array([value] if count else [], pa.int64()))
+
+
+def plainly(kind: pa.DataType) -> pa.DataType:
+    """The type of what a column says, whatever way it is kept."""
+    by_number = pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind)
+    return kind.value_type if by_number else kind
 
 
 def joined(parts: list[pa.Table]) -> pa.Table:
@@ -108,13 +121,18 @@ def _place(words: pa.Array) -> tuple[int, int, int]:
 
 def ends(words: pa.Array) -> pa.Array:
     """The first and the last of them in their order."""
+    return made_once(words, _ends)
+
+
+def made_once(words: pa.Array, make: Callable[[pa.Array], Any]) -> Any:
+    """What is made of a vocabulary; of a long one that comes again, once."""
     place = _place(words)
     held = next((one for one in list(_long.values()) if _place(one.coded) == place), None)
     if held is None:
-        return _ends(words)
-    if held.ends is None:
-        held.ends = _ends(words)
-    return held.ends
+        return make(words)
+    if make not in held.made:
+        held.made[make] = make(words)
+    return held.made[make]
 
 
 def _ends(words: pa.Array) -> pa.Array:

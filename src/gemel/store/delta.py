@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import numpy as np
@@ -30,6 +30,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from gemel import hooks
 from gemel.clock import WallClock
 from gemel.errors import Unavailable
+from gemel.store import parquet
 from gemel.store.coded import ends, lies, runs, unified
 from gemel.store.wanted import Part
 
@@ -44,10 +45,8 @@ MARKS = (WRITTEN, REPLACED, TAKEN, BEGUN, MADE, KEPT, ERASED)
 LAST_WORD, MOST = "\U0010ffff" * 4, 1e308  # no word is later, no number greater
 GROUP = 1 << 14  # rows of a row group in a sorted file: the least that a read takes in
 FILE = 1 << 19  # rows of a sorted file: by its bounds most are never opened
-LONG_RUN = 64  # rows with the same number one after the other, on average
 TRIES = 5  # of a commit that another overtook
 WEEK = 168  # hours that a replaced file stays for readers that have listed it
-_STEPS = "DELTA_BINARY_PACKED"  # of whole numbers that follow one another
 _RUNS = ("instant", "received_at", "known_at", "closed_at", "tick", "quality")  # few values, often
 
 
@@ -265,32 +264,16 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
     """One file of facts, on the disk; words go in by their dictionary, as most come many times."""
     path = folder / f"{name}-{uuid.uuid4()}.parquet"
     rows = _required(_only_used(rows) if ordered else rows)
-    ranges = {key: _range(rows[key]) for key in rows.schema.names}
-    words = [f.name for f in rows.schema if not pa.types.is_primitive(f.type)]
-    how: dict[str, Any] = {"store_schema": False}  # a reader sees plain words, however written
-    if ordered:  # to be kept: as small as may be
-        often = [name for name in _RUNS if name in rows.column_names]
-        how |= {"compression": "zstd", "compression_level": 1, "use_dictionary": [*words, *often]}
-    else:  # to be joined soon: as quickly as may be
-        real = {f.name for f in rows.schema if pa.types.is_floating(f.type)}
-        moves = [f.name for f in rows.schema if pa.types.is_integer(f.type) and f.type != pa.int8()]
-        moves = [name for name in moves if not _stays(rows[name])]
-        how["compression"] = {n: "none" if n in real else "snappy" for n in rows.column_names}
-        how |= {"use_dictionary": words, "column_encoding": dict.fromkeys(moves, _STEPS)}
-        how["write_statistics"] = False  # the bounds of the file stand in the log
-    if ordered:
-        with pq.ParquetWriter(path, rows.schema, **how) as file:
-            for begin in range(0, len(rows), GROUP):
-                part = _only_used(rows.slice(begin, GROUP)).columns
-                part = pa.Table.from_arrays(part, schema=rows.schema)
-                file.write_table(part, row_group_size=GROUP)
-    else:
-        with pq.ParquetWriter(path, rows.schema, **how) as file:
-            for piece in runs(rows):  # a row group carries its words
-                file.write_table(piece)
-    with path.open("rb+") as file:
+    ranges: dict[str, tuple[Any, Any]] = {}
+    with path.open("xb") as file:
+        if ordered:  # to be kept: as small as may be
+            _write_small(file, rows)
+        else:  # to be joined soon: as quickly as may be; its bounds stand in the log alone
+            ranges |= parquet.write(file, runs(rows))
+        file.flush()
         os.fsync(file.fileno())
         disk = os.fstat(file.fileno())
+    ranges |= {key: _range(rows[key]) for key in rows.schema.names if key not in ranges}
     stats = {
         "numRecords": rows.num_rows,
         "minValues": {key: low for key, (low, _) in ranges.items()},
@@ -302,17 +285,22 @@ def write(folder: Path, name: str, rows: pa.Table, ordered: bool, changes: bool)
     return AddAction(path.name, disk.st_size, {}, when, changes, json.dumps(stats))
 
 
+def _write_small(file: BinaryIO, rows: pa.Table) -> None:
+    words = [f.name for f in rows.schema if not pa.types.is_primitive(f.type)]
+    often = [name for name in _RUNS if name in rows.column_names]
+    how: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+    how |= {"use_dictionary": [*words, *often], "store_schema": False}  # a reader sees plain words
+    with pq.ParquetWriter(file, rows.schema, **how) as writer:
+        for begin in range(0, len(rows), GROUP):
+            part = _only_used(rows.slice(begin, GROUP)).columns
+            part = pa.Table.from_arrays(part, schema=rows.schema)
+            writer.write_table(part, row_group_size=GROUP)
+
+
 def _required(rows: pa.Table) -> pa.Table:
     """Columns without a null said to be so: they are written in half the time."""
     whole = [f.with_nullable(rows[f.name].null_count > 0) for f in rows.schema]
     return pa.Table.from_arrays(rows.columns, schema=pa.schema(whole))
-
-
-def _stays(column: pa.ChunkedArray) -> bool:
-    """Whether a number mostly follows itself: as it is, it is then packed in half the time."""
-    parts = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    several = sum(1 + np.count_nonzero(part[1:] != part[:-1]) for part in parts)
-    return bool(several * LONG_RUN <= len(column))
 
 
 def _only_used(rows: pa.Table) -> pa.Table:
@@ -350,10 +338,18 @@ def _range(column: pa.ChunkedArray) -> tuple[Any, Any]:
     if pa.types.is_dictionary(column.type):
         several = {lies(chunk): chunk.dictionary for chunk in column.chunks}
         column = pa.chunked_array([ends(words) for words in several.values()], pa.string())
+    elif pa.types.is_run_end_encoded(column.type):
+        column = pa.chunked_array([chunk.values for chunk in column.chunks])
     elif pa.types.is_string(column.type):
         return "", LAST_WORD
-    found = pc.min_max(column).as_py()
-    low, high = found["min"], found["max"]
+    low: Any
+    high: Any
+    if pa.types.is_floating(column.type) and not column.null_count and len(column):
+        chunks = [chunk.to_numpy() for chunk in column.chunks if len(chunk)]
+        low, high = (float(of([of(chunk) for chunk in chunks])) for of in (np.min, np.max))
+    else:
+        found = pc.min_max(column).as_py()
+        low, high = found["min"], found["max"]
     if isinstance(low, float) and isfinite(low) and isfinite(high):
         return low, high
     if low is None or isinstance(low, float):

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from gemel.clock import format_instant
 from gemel.errors import Invalid
+from gemel.store.coded import plainly
 from gemel.store.delta import ERASED, KEPT, TAKEN, WRITTEN, Table
 from gemel.store.sql import Facts, Reader
 from gemel.store.wanted import Wanted
@@ -328,9 +329,7 @@ def _cast(table: str, rows: pa.Table) -> pa.Table:
     order = pa.array(np.arange(len(rows), dtype=np.int32))
     kept = numbered.append_column("row", order).select(schema.names)
     fields = [
-        field.with_type(told.type)
-        if pa.types.is_dictionary(told.type) and told.type.value_type == field.type
-        else field
+        field.with_type(told.type) if plainly(told.type) == field.type else field
         for field, told in zip(schema, kept.schema, strict=True)
     ]
     try:
