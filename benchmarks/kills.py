@@ -37,6 +37,7 @@ from gemel.graph.plantfile import SourceSpec
 from gemel.plant.frames import Writer
 from gemel.plant.truth import START, SteamHall, demo_faults
 from gemel.plant.way import Way
+from gemel.store import journalfile
 
 ROOT = Path(__file__).resolve().parent.parent
 TOPIC = "hall/+/telemetry"
@@ -157,6 +158,7 @@ def child(data: Path, point: str, count: int, port: int) -> None:
     if point and count:
         hooks.set_callback(at)
     loop.KEEP_EVERY, loop.ENTRIES = 0.3, 3  # many small ticks: many places to die
+    journalfile.LARGE = 100
     host = Host(plan_of(data.parent), data).start()
     assert host.loop is not None
     host.loop.sinks[""] = MqttSink(Address("127.0.0.1", port, "kill", "kill-test-only"), TOPIC)

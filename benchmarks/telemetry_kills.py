@@ -53,7 +53,7 @@ from gemel.flow.memory import begin
 from gemel.flow.replay import iter_rows, verify
 from gemel.flow.tick import tick
 from gemel.records import Batch, Entry
-from gemel.store import journalfile, upkeep
+from gemel.store import batchlog, journalfile, upkeep
 from gemel.store.journalfile import SqliteJournal
 from gemel.store.lake import Lake
 from gemel.store.ledger import Ledger
@@ -273,6 +273,7 @@ def run(plan: Plan, data: Path, kill: Kill | None) -> None:
         hooks.set_callback(at)
     # Many small steps: many places to die.
     loop.KEEP_EVERY, loop.SNAPSHOT_SHARE, journalfile.CHECKPOINT = 0.15, 1.0, 1 << 17
+    journalfile.LARGE, batchlog.ROLL = 100, 1 << 14
     upkeep.EVERY, kafka.TELL = 0.5, 0.1
     host = Host(plan, data).start()
     if kill is None:

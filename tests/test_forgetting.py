@@ -20,6 +20,7 @@ from gemel.flow.tick import tick
 from gemel.graph.plantfile import read_plant
 from gemel.intake.align import Samples
 from gemel.records import Batch, Entry
+from gemel.store import journalfile
 from gemel.store.journal import Journal
 from gemel.store.journalfile import SqliteJournal
 from gemel.store.lake import Lake
@@ -119,8 +120,12 @@ def bytes_of(folder: Path) -> bytes:
 # ---- the journal --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("large", [1, 1 << 16])
 @pytest.mark.parametrize("rows", [3, 300])
-def test_what_is_erased_of_a_journal_is_no_more_among_its_bytes(tmp_path: Path, rows: int) -> None:
+def test_what_is_erased_of_a_journal_is_no_more_among_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, large: int
+) -> None:
+    monkeypatch.setattr(journalfile, "LARGE", large)
     journal = SqliteJournal(tmp_path / "journal.db")
     mine = [("t1", "x", k, SECRET + k, "") for k in range(rows)]
     other = [("t2", "x", k, 7.0, "") for k in range(rows)]
@@ -144,7 +149,11 @@ def test_what_is_erased_of_a_journal_is_no_more_among_its_bytes(tmp_path: Path, 
     journal.close()
 
 
-def test_what_is_forgotten_leaves_no_bytes_and_appends_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("large", [1, 1 << 16])
+def test_what_is_forgotten_leaves_no_bytes_and_appends_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(journalfile, "LARGE", large)
     journal = SqliteJournal(tmp_path / "journal.db")
     batch = Batch.of([("t1", "x", 1, SECRET, "")])
     for k in range(50):

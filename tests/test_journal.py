@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gemel import hooks
 from gemel.errors import GemelError
 from gemel.records import Batch, Entry
+from gemel.store import batchlog, journalfile
 from gemel.store.batches import SMALL, decode, encode
 from gemel.store.journal import Journal
 from gemel.store.journalfile import SqliteJournal
@@ -24,8 +25,9 @@ WRITER = """
 import sys
 from pathlib import Path
 from gemel.records import Batch, Entry
-from gemel.store.journalfile import SqliteJournal
-journal = SqliteJournal(Path(sys.argv[1]))
+from gemel.store import batchlog, journalfile
+journalfile.LARGE, batchlog.ROLL = int(sys.argv[2]), 20_000
+journal = journalfile.SqliteJournal(Path(sys.argv[1]))
 number = journal.last()
 while True:
     batch = Batch.of([("a", "x", 1, 2.0, "")] * 90)
@@ -38,25 +40,36 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from gemel.errors import Unavailable
-from gemel.records import Entry
+from gemel.records import Batch, Entry
 from gemel.store.journalfile import SqliteJournal
 journal = SqliteJournal(Path(sys.argv[1]))
 journal.append([Entry("event", "s", 1)])
+large = Entry("batch", "s", 2, batch=Batch.of([(str(k), "x", k, k / 3, "") for k in range(20_000)]))
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
-try:
-    journal.append([Entry("event", "s", 2, body={"text": "x" * 1000}) for _ in range(1000)])
-except Unavailable as error:
-    sys.stdout.write(error.code)
+for entries in [Entry("event", "s", 2, body={"text": "x" * 1000})] * 1000, [large]:
+    try:
+        journal.append(entries)
+    except Unavailable as error:
+        sys.stdout.write(error.code + " ")
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 assert journal.last() == 1 and len(journal.read(0)) == 1
-assert journal.append([Entry("event", "s", 3)]) == [2]
+assert journal.append([Entry("event", "s", 3), large]) == [2, 3]
+assert journal.read(2)[0].batch.value.tolist() == large.batch.value.tolist()
 journal.close()
 """
 
 
 def entry(number: int, source: str = "s", position: str = "") -> Entry:
     return Entry("event", source, number, position, body={"number": number})
+
+
+@pytest.fixture(params=["inside", "apart"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where batches lie: in the database, or each in files beside it, a few to a file."""
+    if request.param == "apart":
+        monkeypatch.setattr(journalfile, "LARGE", 1)
+        monkeypatch.setattr(batchlog, "ROLL", 3_000)
 
 
 @pytest.fixture
@@ -66,7 +79,7 @@ def journal(tmp_path: Path):
     journal.close()
 
 
-def test_the_journal_keeps_its_promises(tmp_path: Path) -> None:
+def test_the_journal_keeps_its_promises(tmp_path: Path, where: None) -> None:
     journal_checks(lambda: SqliteJournal(tmp_path / "journal.db"))
 
 
@@ -213,7 +226,7 @@ def test_a_full_disk_keeps_nothing_of_the_call_and_the_journal_lives_on(tmp_path
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path / "journal.db")], capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (0, "journal.unwritable"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "journal.unwritable " * 2), done.stderr
 
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
@@ -232,13 +245,14 @@ def test_the_write_ahead_log_is_folded_into_the_file(tmp_path: Path, monkeypatch
     journal.close()
 
 
+@pytest.mark.parametrize("large", [1, 1 << 16])
 @pytest.mark.parametrize("lines", [1, 7, 30])
 def test_kill_minus_nine_loses_nothing_acknowledged_and_tears_no_call(
-    tmp_path: Path, lines: int
+    tmp_path: Path, lines: int, large: int
 ) -> None:
     path = tmp_path / "journal.db"
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, str(path), str(large)], stdout=subprocess.PIPE, text=True
     )
     assert writer.stdout is not None
     acknowledged = [int(writer.stdout.readline()) for _ in range(lines)]
@@ -250,5 +264,176 @@ def test_kill_minus_nine_loses_nothing_acknowledged_and_tears_no_call(
     assert last >= acknowledged[-1] and last % 2 == 0
     read = journal.read(0, limit=10**6)
     assert [e.sequence for e in read] == [e.received_at for e in read] == list(range(1, last + 1))
+    assert all(len(e.batch or ()) == 90 for e in read)
     assert journal.position("s") == str(last)
     journal.close()
+
+
+# ---- batches that lie apart ---------------------------------------------------------------------
+
+
+def batch(number: int, rows: int = 100) -> Entry:
+    return Entry(
+        "batch", "s", number, batch=Batch.of([("a", "x", k, number, "") for k in range(rows)])
+    )
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journalfile, "LARGE", 1_000)
+    monkeypatch.setattr(batchlog, "ROLL", 4_000)
+
+
+def values(journal: Journal) -> list[float]:
+    return [e.batch.value[0] for e in journal.read(journal.first() - 1) if e.batch is not None]
+
+
+def logs(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "journal.batches").iterdir())
+
+
+def test_large_batches_lie_beside_the_database_and_small_ones_in_it(
+    tmp_path: Path, apart: None
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    assert journal.append([batch(1), batch(2, rows=2), batch(3)]) == [1, 2, 3]
+    for number in range(4, 9):
+        journal.append([batch(number)])
+    journal.close()
+    assert len(logs(tmp_path)) > 1 and (tmp_path / "journal.db").stat().st_size < 50_000
+    again = SqliteJournal(tmp_path / "journal.db")
+    assert values(again) == list(range(1, 9))
+    again.close()
+
+
+@pytest.mark.parametrize("point", ["journal.after_log", "journal.before_commit"])
+def test_what_no_transaction_tells_of_is_no_part_of_it_and_leaves_no_bytes(
+    tmp_path: Path, apart: None, point: str
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.append([batch(1)])
+
+    def stop(name: str) -> None:
+        if name == point:
+            raise KeyboardInterrupt
+
+    hooks.set_callback(stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            journal.append([batch(2)])
+    finally:
+        hooks.set_callback(None)
+    assert sum(path.stat().st_size for path in logs(tmp_path)) == len(encode_of(1))
+    assert journal.append([batch(3)]) == [2] and values(journal) == [1, 3]
+    journal.close()
+
+
+def encode_of(number: int) -> bytes:
+    told = batch(number).batch
+    assert told is not None
+    return bytes(encode(told))
+
+
+def test_a_torn_end_is_cut_off_by_the_next_writer(tmp_path: Path, apart: None) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.append([batch(1)])
+    journal.close()
+    with logs(tmp_path)[0].open("ab") as file:
+        file.write(encode_of(2)[:700])  # killed before its transaction
+    (tmp_path / "journal.batches" / "000000009").write_bytes(b"torn")
+    again = SqliteJournal(tmp_path / "journal.db")
+    again.claim()
+    assert [path.stat().st_size for path in logs(tmp_path)] == [len(encode_of(1))]
+    assert again.append([batch(3)]) == [2] and values(again) == [1, 3]
+    again.close()
+
+
+@pytest.mark.parametrize("harm", ["changed", "short", "gone"])
+def test_a_damaged_file_of_batches_is_told(tmp_path: Path, apart: None, harm: str) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.append([batch(1)])
+    journal.close()
+    log = logs(tmp_path)[0]
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 1
+    if harm == "gone":
+        log.unlink()
+    else:
+        log.write_bytes(data if harm == "changed" else data[:-1])
+    again = SqliteJournal(tmp_path / "journal.db")
+    with pytest.raises(GemelError) as told:
+        again.read(0)
+    assert told.value.code == "journal.damaged" and "entry 1" in str(told.value)
+    again.close()
+
+
+def test_a_writer_whose_time_is_over_leaves_the_other_s_batches_alone(
+    tmp_path: Path, apart: None
+) -> None:
+    first, second = (SqliteJournal(tmp_path / "journal.db") for _ in range(2))
+    first.append([batch(1)])
+    second.claim()
+    assert second.append([batch(2)]) == [2]
+    with pytest.raises(GemelError) as told:
+        first.append([batch(9)])
+    assert told.value.code == "journal.fenced"
+    assert second.append([batch(3)]) == [3] and values(second) == [1, 2, 3]
+    first.close()
+    second.close()
+
+
+def test_forgotten_files_are_gone_and_of_the_rest_what_is_forgotten(
+    tmp_path: Path, apart: None
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    for number in range(1, 9):
+        journal.append([batch(number)])
+    before = len(logs(tmp_path))
+    assert journal.forget(6) == 6 and values(journal) == [6, 7, 8]
+    assert len(logs(tmp_path)) < before
+    left = b"".join(path.read_bytes() for path in logs(tmp_path))
+    assert not any(np.float64(number).tobytes() * 9 in left for number in range(1, 6))
+    assert np.float64(6).tobytes() * 9 in left
+    assert journal.append([batch(9)]) == [9] and values(journal) == [6, 7, 8, 9]
+    journal.close()
+
+
+def test_an_erasure_that_was_killed_is_finished_by_the_next_writer(
+    tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.append([batch(1)])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batchlog.BatchLog, "wipe", killed)
+        with pytest.raises(KeyboardInterrupt):
+            journal.erase("a", 1000, until=1, held=1)
+    journal.close()
+    assert np.float64(1).tobytes() * 9 in logs(tmp_path)[0].read_bytes()
+    again = SqliteJournal(tmp_path / "journal.db")
+    assert again.read(0)[0].batch is not None and len(again.read(0)[0].batch) == 0
+    again.claim()
+    assert np.float64(1).tobytes() * 9 not in logs(tmp_path)[0].read_bytes()
+    again.close()
+
+
+def test_a_reader_beside_an_erasure_reads_what_is_there_now(
+    tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the entry and at the file, the batch is erased and its place wiped."""
+    journal, reader = (SqliteJournal(tmp_path / "journal.db") for _ in range(2))
+    journal.append([batch(1), batch(2)])
+    own = batchlog.BatchLog.read
+
+    def late(log: batchlog.BatchLog, spot: batchlog.Spot) -> bytes | None:
+        monkeypatch.setattr(batchlog.BatchLog, "read", own)
+        journal.erase("a", 50, until=1, held=2)
+        return own(log, spot)
+
+    monkeypatch.setattr(batchlog.BatchLog, "read", late)
+    assert [len(e.batch) for e in reader.read(0) if e.batch is not None] == [50, 100]
+    journal.close()
+    reader.close()

@@ -7,6 +7,7 @@ Never   changes what the code around it does.
 from collections.abc import Callable
 
 POINTS = (
+    "journal.after_log",
     "journal.before_commit",
     "journal.after_commit",
     "mqtt.before_ack",

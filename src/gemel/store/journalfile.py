@@ -4,7 +4,8 @@ Owns    the file `journal.db`: entries, who may write them, positions that outli
 Never   says that an entry is there before it is on the disk.
 
 SQLite in WAL mode with `synchronous=FULL`. The writer's number is looked at in the transaction that
-writes: so a writer whose time is over writes nothing.
+writes: so a writer whose time is over writes nothing. A large batch lies in a file beside it
+(`batchlog.py`), and its entry says where; it is on the disk before the entry is.
 """
 
 import sqlite3
@@ -16,9 +17,11 @@ from typing import Any
 
 from gemel import hooks
 from gemel.errors import Conflict, Unavailable
+from gemel.store.batchlog import BatchLog, Spot
 from gemel.store.journal import Erased, Journal, Pending, Row, damaged, without
 
-FORMAT = 3  # of the file; kept in user_version. 1 had neither `state` nor `place`, 2 no wide batch
+FORMAT = 4  # of the file, in user_version. 1: no `state`, no `place`; 2: no wide batch; 3: no log
+LARGE = 1 << 16  # bytes from which on a batch lies in a file of its own
 CHECKPOINT = 16 << 20  # bytes the write-ahead log grows before it is folded into the file
 CHUNK = 1_000  # entries of one transaction of who deletes: the appends between wait no longer
 
@@ -29,12 +32,16 @@ CREATE TABLE IF NOT EXISTS entry (
 CREATE INDEX IF NOT EXISTS entry_position ON entry (source, sequence) WHERE position <> '';
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS place (source TEXT PRIMARY KEY, position TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS log (
+  number INTEGER PRIMARY KEY, last INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS wipe (spot BLOB PRIMARY KEY);
 INSERT OR IGNORE INTO state VALUES ('writer', 0);
 """
 _FIRST = "SELECT min(sequence) FROM entry"
 _LAST = "SELECT max(sequence) FROM entry"
 _INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
 _READ = "SELECT * FROM entry WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_ONE = "SELECT * FROM entry WHERE sequence = ?"
 _WRITER = "SELECT value FROM state WHERE name = 'writer'"
 _CLAIM = "UPDATE state SET value = value + 1 WHERE name = 'writer'"
 _POSITION = """
@@ -46,10 +53,17 @@ _PLACE = """
 INSERT OR REPLACE INTO place SELECT source, position FROM entry WHERE sequence IN
   (SELECT max(sequence) FROM entry WHERE position <> '' AND sequence < ? GROUP BY source)
 """
-_FORGET = """
-DELETE FROM entry WHERE sequence IN
-  (SELECT sequence FROM entry WHERE sequence < ? ORDER BY sequence LIMIT ?)
-"""
+_OLD = "SELECT sequence FROM entry WHERE sequence < ? ORDER BY sequence LIMIT ?"
+_FORGET = f"DELETE FROM entry WHERE sequence IN ({_OLD})"
+# of `log`: last: the sequence of the last entry whose batch lies in it · size: its bytes that count
+_LOGS = "SELECT number, size FROM log"
+_LOGGED = "INSERT OR REPLACE INTO log VALUES (?, ?, ?)"
+_NEXT_LOG = "SELECT ifnull(max(number), 0) + 1 FROM log"
+_EMPTY = "SELECT number FROM log WHERE last < ? AND number < (SELECT max(number) FROM log)"
+_UNLOG = "DELETE FROM log WHERE number = ?"
+_TO_WIPE = """
+INSERT OR IGNORE INTO wipe SELECT batch FROM entry WHERE substr(batch, 1, 1) = x'40' AND"""
+_WIPED = "DELETE FROM wipe WHERE spot = ?"
 
 
 class SqliteJournal(Journal):
@@ -72,6 +86,7 @@ class SqliteJournal(Journal):
         self._reading = threading.Lock()
         self._number = 0  # ours, once we claimed
         self._fold_at = CHECKPOINT
+        self._log = BatchLog(self.path.with_name(self.path.stem + ".batches"))
         with self._told():
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +121,8 @@ class SqliteJournal(Journal):
         with self._change() as base:
             base.execute(_CLAIM)
             number, last = base.execute(_WRITER).fetchone()[0], base.execute(_LAST).fetchone()[0]
+            self._log.keep(dict(base.execute(_LOGS).fetchall()))
+        self._wipe()
         with self._turn:
             self._number, self._last, self._held = number, last or 0, 0
             self._tail.clear()
@@ -115,14 +132,15 @@ class SqliteJournal(Journal):
         if not self._number:
             self.claim()
             first = self._last + 1
-        rows = [row for pending in group for row in pending.rows]
+        rows = [(first + k, *row) for k, row in enumerate(r for p in group for r in p.rows)]
         base = self._writer
         with self._told():
             try:
                 base.execute("BEGIN IMMEDIATE")
                 if base.execute(_WRITER).fetchone()[0] != self._number:
                     raise self._fenced()
-                base.executemany(_INSERT, ((first + i, *row) for i, row in enumerate(rows)))
+                self._lay_apart(base, rows)
+                base.executemany(_INSERT, rows)
                 hooks.at("journal.before_commit")
                 base.execute("COMMIT")
                 self._last = first - 1 + len(rows)
@@ -130,6 +148,7 @@ class SqliteJournal(Journal):
             except BaseException:
                 if base.in_transaction:
                     base.execute("ROLLBACK")
+                self._log.back(dict(base.execute(_LOGS)).get(self._log.number, 0))
                 self._last = base.execute(_LAST).fetchone()[0] or 0  # whatever stopped us, where
                 raise
         for pending in group:
@@ -137,6 +156,23 @@ class SqliteJournal(Journal):
             first += len(pending.rows)
         if self._log_size() >= self._fold_at:
             self._fold()
+
+    def _lay_apart(self, base: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+        """Put large batches into the log, and where each lies in its place."""
+        large = [k for k, row in enumerate(rows) if row[5] is not None and len(row[5]) >= LARGE]
+        if not large:
+            return
+        log = self._log
+        try:
+            if log.full:
+                log.begin(base.execute(_NEXT_LOG).fetchone()[0])
+            spots = log.append([rows[k][5] for k in large])
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
+        for k, spot in zip(large, spots, strict=True):
+            rows[k] = (*rows[k][:5], spot.pack(), rows[k][6])
+        base.execute(_LOGGED, (log.number, rows[large[-1]][0], log.end))
+        hooks.at("journal.after_log")
 
     def _fold(self) -> None:
         """Fold the write-ahead log into the file; a reader in the way only puts it off."""
@@ -162,7 +198,26 @@ class SqliteJournal(Journal):
         return int(self._ask(_FIRST)[0][0] or 1)
 
     def _fetch(self, after: int, limit: int) -> list[tuple[int, Row]]:
-        return [(row[0], row[1:]) for row in self._ask(_READ, (after, limit))]
+        rows = []
+        for row in self._ask(_READ, (after, limit)):
+            if (spot := Spot.of(row[5])) is not None:
+                row = self._whole(row, spot)
+            if row is not None:
+                rows.append((row[0], row[1:]))
+        return rows
+
+    def _whole(self, row: tuple[Any, ...], spot: Spot) -> tuple[Any, ...] | None:
+        """An entry with its batch out of the log; None if it was let go of meanwhile."""
+        try:
+            if (blob := self._log.read(spot)) is not None:
+                return (*row[:5], blob, row[6])
+            problem = f"{self._log.path(spot.file)} is not there"
+        except (OSError, ValueError) as fault:
+            problem = str(fault)
+        now = self._ask(_ONE, (row[0],))
+        if now and now[0][5] == row[5]:
+            raise damaged(self.where, f"entry {row[0]}: {problem}")
+        return now[0] if now else None  # erased meanwhile, or forgotten
 
     def _ask(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._reading:
@@ -183,8 +238,22 @@ class SqliteJournal(Journal):
             base.execute(_PLACE, (before,))
         while True:
             with self._change() as base:
+                base.execute(f"{_TO_WIPE} sequence IN ({_OLD})", (before, CHUNK))
                 if not base.execute(_FORGET, (before, CHUNK)).rowcount:
-                    return self.first()
+                    break
+        for (number,) in self._ask(_EMPTY, (self.first(),)):
+            self._log.drop(number)
+            with self._change() as base:
+                base.execute(_UNLOG, (number,))
+        self._wipe()
+        return self.first()
+
+    def _wipe(self) -> None:
+        """Put zeros where batches lay that were let go of; after a kill, what was left of it."""
+        if spots := self._ask("SELECT spot FROM wipe"):
+            self._log.wipe(filter(None, (Spot.of(spot) for (spot,) in spots)))
+            with self._change() as base:
+                base.executemany(_WIPED, spots)
 
     def erase(self, twin: str, before: int, until: int, held: int) -> Erased | None:
         """At once: entries are written anew without it, and the old bytes overwritten with zeros;
@@ -200,11 +269,13 @@ class SqliteJournal(Journal):
                     samples, letters, entries = samples + some, letters + dead, entries + 1
             if changed:
                 with self._change() as base:
+                    base.executemany(f"{_TO_WIPE} sequence = ?", [row[2:] for row in changed])
                     base.executemany(_BLANK, changed)
+        self._wipe()
         with self._turn:
             self._tail.clear()
             self._held = 0
-        how = "blanked in journal.db and overwritten there; the entries stay, with their sequence"
+        how = "blanked in the journal and overwritten there; the entries stay, with their sequence"
         if not self._empty_log():
             how += "; a reader is in the way of journal.db-wal, which is overwritten later"
         return Erased(samples, entries, letters, how)
@@ -235,6 +306,7 @@ class SqliteJournal(Journal):
     def _shut(self) -> None:
         with self._reading:
             self._fold()
+            self._log.close()
             self._reader.close()
             self._writer.close()
 

@@ -81,7 +81,7 @@ def write(file: BinaryIO, pieces: Sequence[pa.Table]) -> dict[str, tuple[int, in
         (2, _LIST, (_STRUCT, _schema(schema))),
         (3, _I64, count),
         (4, _LIST, (_STRUCT, groups)),
-        (6, _BINARY, b"gemel"),
+        (6, _BINARY, b"gemel version 1"),
     )
     file.write(meta + len(meta).to_bytes(4, "little") + _MAGIC)
     known = {name: [b for b in several if b] for name, several in bounds.items()}
