@@ -23,7 +23,10 @@ def table(words: list[str], spare: list[str]) -> pa.Table:
     number = {word: k for k, word in enumerate(vocabulary)}
     code = pa.array([number[word] for word in words], pa.int32())
     column = pa.DictionaryArray.from_arrays(code, pa.array(vocabulary, pa.string()))
-    return pa.table({"word": column, "row": pa.array(range(len(words)), pa.int32())})
+    narrow = code.cast(pa.int8() if len(vocabulary) < 128 else pa.int32())
+    few = pa.DictionaryArray.from_arrays(narrow, column.dictionary)
+    row = pa.array(range(len(words)), pa.int32())
+    return pa.table({"word": column, "few": few, "row": row, "at": coded.same(7, len(words))})
 
 
 def of(parts: list[list[str]], spare: list[str]) -> list[pa.Table]:
@@ -64,8 +67,11 @@ def test_long_parts_keep_their_vocabularies_and_are_read_as_they_were(tmp_path: 
     made = coded.joined([*several, *several])
     assert len({coded.lies(chunk) for chunk in made["word"].chunks}) == 2
     action = delta.write(tmp_path, "part", made, ordered=False, changes=True)
-    schema = pa.schema([("word", pa.string()), ("row", pa.int32())])
-    assert pa.parquet.read_table(tmp_path / action.path).cast(schema).equals(made.cast(schema))
+    names = ["word", "few", "row"]
+    schema = pa.schema([("word", pa.string()), ("few", pa.string()), ("row", pa.int32())])
+    read = pa.parquet.read_table(tmp_path / action.path)
+    assert read.select(names).cast(schema).equals(made.select(names).cast(schema))
+    assert read["at"].unique().to_pylist() == [7]
 
 
 FACTS = st.lists(

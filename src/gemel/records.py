@@ -46,6 +46,8 @@ class Batch:
     """Samples as they came, one row a sample.
 
     twin (N,) · signal (N,) · instant (N,) ns · value (N,) · unit (N,), "" = as declared
+    wide: so many that follow one another are of one twin and instant, all through with the same
+    signals and units; 1: who made it did not say so
     """
 
     twin: Labels
@@ -53,6 +55,7 @@ class Batch:
     instant: Instants
     value: Floats
     unit: Labels
+    wide: int = 1
 
     def __len__(self) -> int:
         return len(self.instant)

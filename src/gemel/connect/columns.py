@@ -270,17 +270,16 @@ def unwound(
     n, wide = len(instant), len(signals)
     value = np.empty((n, wide))
     for k, (column, _) in enumerate(columns):
-        value[:, k] = column
-    value += 0.0  # there is one zero
-    code = np.arange(wide, dtype=np.int32)
-    if len(unit) == wide and n != 1:
-        unit = Labels(unit.words, np.tile(unit.code, n))
+        np.add(column, 0.0, out=value[:, k])  # there is one zero
+    alike = len(unit) == wide  # in every row
+    names = _names(twin.code, wide, unit.code if alike else None)
     batch = Batch(
-        Labels(twin.words, np.repeat(twin.code, wide)),
-        Labels(signals, np.tile(code, n)),
+        Labels(twin.words, names.twin),
+        Labels(signals, names.signal),
         np.repeat(instant, wide),
         value.ravel(),
-        unit,
+        Labels(unit.words, names.unit) if alike else unit,
+        wide if alike else 1,
     )
     if all(missing is None for _, missing in columns):
         return batch
@@ -289,6 +288,33 @@ def unwound(
         if missing is not None:
             there[:, k] = ~missing
     return batch.part(there.ravel())
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Of a wide table's rows: code (n,) of twins, units (S,) → code (n S,) of every sample."""
+
+    row: NDArray[np.int32]
+    units: NDArray[np.int32]
+    twin: NDArray[np.int32]
+    signal: NDArray[np.int32]
+    unit: NDArray[np.int32]
+
+
+_repeated: deque[_Names] = deque(maxlen=RECENT)  # a source sends the same list again and again
+
+
+def _names(row: NDArray[np.int32], wide: int, units: NDArray[np.int32] | None) -> _Names:
+    """The same arrays for the same list, so that whoever knows them need not compare them."""
+    units = np.zeros(wide, np.int32) if units is None else units
+    for known in tuple(_repeated):
+        if np.array_equal(known.units, units) and np.array_equal(known.row, row):
+            return known
+    signal = np.tile(np.arange(wide, dtype=np.int32), len(row))
+    made = _Names(row, units, np.repeat(row, wide), signal, np.tile(units, len(row)))
+    if len(row) >= LONG:
+        _repeated.append(made)
+    return made
 
 
 def as_array(column: Any) -> pa.Array:

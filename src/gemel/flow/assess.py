@@ -44,8 +44,8 @@ def _anomalies(
 ) -> None:
     bar = anomaly.threshold(fleet.binding.false_alarms)
     for k, sensor in enumerate(fleet.kernel.layout.outputs):
-        near = np.flatnonzero(statistic[:, k] > 0.5 * bar)
-        rows = set(near.tolist()) | _open_rows(fleet, memory, "anomaly")
+        above = np.flatnonzero(statistic[:, k] > bar)
+        rows = set(above.tolist()) | _open_rows(fleet, memory, "anomaly")
         for row in sorted(rows):
 
             def describe(row: int = row, k: int = k, sensor: str = sensor) -> Any:

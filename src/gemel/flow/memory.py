@@ -92,14 +92,21 @@ class FleetMemory:
     rul: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     settled: int = 0  # how often a row was, since the start: p, p_cov and versions are as they were
     _told: tuple[Estimate, int, bytes] | None = field(default=None, repr=False, compare=False)
+    _p_told: tuple[Floats, int, bytes] | None = field(default=None, repr=False, compare=False)
 
     def fingerprint(self) -> bytes:
         """Of belief and parameters, read once while they stay: whoever writes into an estimate
         settles the row, or puts another in its place."""
         own = self.estimate
         if self._told is None or self._told[0] is not own or self._told[1] != self.settled:
-            told = b"".join(fingerprint(a) for a in (own.instant, own.mean, own.cov, self.p))
-            self._told = (own, self.settled, told)
+            if (
+                self._p_told is None
+                or self._p_told[0] is not self.p
+                or self._p_told[1] != self.settled
+            ):
+                self._p_told = (self.p, self.settled, fingerprint(self.p))
+            told = b"".join(fingerprint(a) for a in (own.instant, own.mean, own.cov))
+            self._told = (own, self.settled, told + self._p_told[2])
         return self._told[2]
 
     def checkpoint(self, instant: int) -> Checkpoint:

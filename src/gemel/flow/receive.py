@@ -61,11 +61,10 @@ def _samples(plan: Plan, memory: Memory, entry: Entry, outcome: Outcome) -> Judg
         entry.batch,
         again="redrive" in entry.body,
     )
-    for fate, number in zip(FATES, np.bincount(judged.fate).tolist(), strict=False):
-        if number:
+    for code, fate in enumerate(FATES):
+        if number := int(np.count_nonzero(judged.fate == code)):
             memory.count(entry.source, fate, number)
-    refused = np.flatnonzero(judged.fate == REJECTED)
-    for k in refused[:KEPT_REJECTS]:
+    for k in np.flatnonzero(judged.fate == REJECTED)[:KEPT_REJECTS]:
         outcome.rejects.append(
             {
                 "source": entry.source,

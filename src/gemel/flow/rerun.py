@@ -123,6 +123,7 @@ def _again(
     held.estimate = replace(held.estimate)  # another one, for those who know it by its identity
     _put(held.estimate, own.estimate, rows)
     held.bias[rows], held.nis[rows] = own.bias, own.nis
+    held.u = held.u.copy(order="K")  # it may lie in what is held
     held.grid.held[rows], held.grid.held_at[rows] = own.grid.held, own.grid.held_at
     held.u[rows], held.ready[rows], held.stale[rows] = own.u, own.ready, own.stale
     outcome.events.append(

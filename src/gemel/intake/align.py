@@ -68,7 +68,8 @@ class Grid:
 class GridMemory:
     """Open instants: end → (value (A,S), instant (A,S), 0 = none); held (A,S), held_at (A,S).
 
-    closed: the instant up to which the grid is closed
+    closed: the instant up to which the grid is closed. What is held may be the cells of the last
+    frame: `close` puts other arrays in its place, and never writes into them
     """
 
     held: Floats
@@ -131,12 +132,14 @@ class _Cells:
 @dataclass(frozen=True)
 class _Targets:
     """Where each of some slots (N,) goes, each into one cell of its own: its place, column by
-    column. plain: units are as the kernel's."""
+    column. plain: units are as the kernel's · columns (S,): where they fill all cells row by row,
+    the columns of a row"""
 
     slot: NDArray[np.int64]
     place: NDArray[np.int64]
     column: NDArray[np.int64]
     plain: bool
+    columns: NDArray[np.int64] | None
 
 
 def feed(grid: Grid, memory: GridMemory, samples: Samples) -> tuple[NDArray[np.int64], Instants]:
@@ -148,8 +151,9 @@ def feed(grid: Grid, memory: GridMemory, samples: Samples) -> tuple[NDArray[np.i
         end = -(-int(samples.instant[0]) // grid.every) * grid.every
         targets = _targets(grid, samples.slot)
         if targets is not None and end > memory.closed:
+            new = end not in memory.open
             values, instants = opened(grid, memory, end)
-            if not instants.T.reshape(-1)[targets.place].any():
+            if new or not instants.T.reshape(-1)[targets.place].any():
                 _fill(targets, values, instants, samples, grid)
                 return np.zeros(0, np.int64), np.zeros(0, np.int64)
     cells = _placed(grid, samples)
@@ -182,8 +186,18 @@ def _targets(grid: Grid, slot: NDArray[np.int64]) -> _Targets | None:
         plain = bool((grid.factor[column] == 1.0).all() and (grid.offset[column] == 0.0).all())
         if len(grid.lists) >= KEPT:
             grid.lists.clear()
-        found = grid.lists[id(slot)] = _Targets(slot, place, column, plain)
+        found = _Targets(slot, place, column, plain, _row_by_row(place, *grid.constant.shape))
+        grid.lists[id(slot)] = found
     return found
+
+
+def _row_by_row(place: NDArray[np.int64], rows: int, columns: int) -> NDArray[np.int64] | None:
+    """The columns of each row, if the places are all cells, a whole row after the other."""
+    if len(place) != rows * columns:
+        return None
+    order = place[:columns] // rows
+    whole = np.arange(rows)[:, None] + order * rows
+    return order if (whole.reshape(-1) == place).all() else None
 
 
 def _fill(
@@ -193,8 +207,13 @@ def _fill(
     value = samples.value
     if not targets.plain:
         value = value * grid.factor[targets.column] + grid.offset[targets.column]
-    values.T.reshape(-1)[targets.place] = value
-    instants.T.reshape(-1)[targets.place] = samples.instant[0]
+    if targets.columns is None:
+        values.T.reshape(-1)[targets.place] = value
+        instants.T.reshape(-1)[targets.place] = samples.instant[0]
+        return
+    for k, column in enumerate(targets.columns.tolist()):
+        values[:, column] = value[k :: len(targets.columns)]
+    instants[...] = samples.instant[0]
 
 
 def _placed(grid: Grid, samples: Samples) -> _Cells:
@@ -239,8 +258,11 @@ def close(grid: Grid, memory: GridMemory, closed: int) -> list[Frame]:
         values, instants = memory.open.pop(end)
         fresh = instants > 0
         newer = fresh & (instants >= memory.held_at)
-        np.copyto(memory.held, values, where=newer)
-        np.copyto(memory.held_at, instants, where=newer)
+        if newer.all():
+            memory.held, memory.held_at = values, instants
+        else:
+            memory.held = np.where(newer, values, memory.held)
+            memory.held_at = np.where(newer, instants, memory.held_at)
         frames.append(_frame(grid, memory, end, values, fresh))
     memory.closed = max(memory.closed, closed)
     return frames

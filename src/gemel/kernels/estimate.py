@@ -104,7 +104,10 @@ def _moved(last: Estimate, lanes: int) -> Estimate:
     rows, outputs = len(last.instant), last.foreseen.shape[1]
     room = _room if rows < lanes else partial(np.empty, order="F")
     mean, cov = room((lanes, *last.mean.shape[1:])), room((lanes, *last.cov.shape[1:]))
-    mean[:rows], cov[:rows] = last.mean, last.cov
+    mean[:rows] = last.mean
+    for j in range(cov.shape[1]):
+        for i in range(j + 1):  # below, `_told` mirrors it
+            cov[:rows, i, j] = last.cov[:, i, j]
     foreseen, innovation, spread = (room((lanes, outputs)) for _ in range(3))
     return Estimate(
         last.instant, mean, cov, foreseen, innovation, spread, last.mask, np.zeros(lanes)
@@ -145,7 +148,8 @@ def _told(last: Estimate, new: Estimate, instant: int, ready: Bools, y_mask: Boo
         mask &= ready[:, None]
         at[idle], nis[idle] = last.instant[idle], 0.0
         foreseen[idle], spread[idle] = last.foreseen[idle], last.innovation_var[idle]
-    innovation[~mask] = 0.0
+    if not mask.all():
+        innovation[~mask] = 0.0
     return Estimate(at, mean, cov, foreseen, innovation, spread, mask, nis)
 
 

@@ -36,7 +36,7 @@ def encode(batch: Batch) -> bytes | memoryview:
             ],
             separators=(",", ":"),
         ).encode()
-    wide = _width(batch)
+    wide = batch.wide if batch.wide > 1 else _width(batch)
     instant = batch.instant[::wide]
     columns = {
         "twin": _words(batch.twin[::wide]),
@@ -91,6 +91,7 @@ def decode(blob: bytes) -> Batch:
         np.repeat(times, wide),
         values.flatten().to_numpy(zero_copy_only=False).copy(),
         Labels(unit.words, np.tile(unit.code, rows)),
+        wide,
     )
 
 

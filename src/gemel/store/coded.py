@@ -79,7 +79,7 @@ def unified(table: pa.Table) -> pa.Table:
     at once."""
     for place, column in enumerate(table.columns):
         if pa.types.is_dictionary(column.type) and column.num_chunks > 1:
-            table = table.set_column(place, table.field(place), _unified(column))
+            table = table.set_column(place, table.column_names[place], _unified(column))
     return table
 
 

@@ -217,7 +217,10 @@ def _steps(chunk: pa.Array) -> bool:
     values = chunk.to_numpy()
     step = int(values[1]) - int(values[0])
     whole = int(values[-1]) - int(values[0]) == step * (len(values) - 1) and abs(step) < 1 << 31
-    return whole and bool((values[1:] - values[:-1] == step).all())
+    return whole and all(
+        (np.diff(values[begin : begin + SHORT + 1]) == step).all()
+        for begin in range(0, len(values) - 1, SHORT)
+    )
 
 
 def _numbers(code: Any, several: int) -> list[Any]:
