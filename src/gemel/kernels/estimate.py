@@ -51,6 +51,7 @@ def update(
 
     u (A,U) inputs · ready (A,) the row has all its inputs · stale (A,) one of them is too old
     y (A,Y) readings · y_mask (A,Y) which are there · p (A,P) parameters
+    `last` is given away: what it believed is moved on where it lies.
     A row that is not ready keeps its estimate; one that begins starts at `initial`. A row whose
     numbers are no longer finite begins anew, and its NIS says that it is out of step.
     """
@@ -97,21 +98,28 @@ def columns_of(layout: Layout, mean: Floats, cov: Floats, u: Floats, p: Floats) 
 
 
 def _moved(last: Estimate, lanes: int) -> Estimate:
-    """The belief, a copy that the program moves, and room for what it tells: of whole lanes.
+    """The belief, which the program moves where it lies, and room for what it tells: whole lanes.
 
     An array (A, n) lies column by column, so that the program takes its columns as they are.
     """
     rows, outputs = len(last.instant), last.foreseen.shape[1]
     room = _room if rows < lanes else partial(np.empty, order="F")
-    mean, cov = room((lanes, *last.mean.shape[1:])), room((lanes, *last.cov.shape[1:]))
-    mean[:rows] = last.mean
-    for j in range(cov.shape[1]):
-        for i in range(j + 1):  # below, `_told` mirrors it
-            cov[:rows, i, j] = last.cov[:, i, j]
+    mean, cov = _whole_lanes(last.mean, lanes), _whole_lanes(last.cov, lanes)
     foreseen, innovation, spread = (room((lanes, outputs)) for _ in range(3))
     return Estimate(
         last.instant, mean, cov, foreseen, innovation, spread, last.mask, np.zeros(lanes)
     )
+
+
+def _whole_lanes(array: Floats, lanes: int) -> Floats:
+    """The room of so many lanes in which an array lies column by column; else a copy that does."""
+    room = array if len(array) == lanes else array.base
+    if isinstance(room, np.ndarray) and room.shape == (lanes, *array.shape[1:]):
+        if room.flags.f_contiguous and room.ctypes.data == array.ctypes.data:
+            return room
+    room = _room((lanes, *array.shape[1:]))
+    room[: len(array)] = array
+    return room
 
 
 def _room(shape: tuple[int, ...]) -> Floats:
