@@ -1,11 +1,14 @@
 """The journal: durable, in order, shared by many callers, exact."""
 
+import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -435,5 +438,139 @@ def test_a_reader_beside_an_erasure_reads_what_is_there_now(
 
     monkeypatch.setattr(batchlog.BatchLog, "read", late)
     assert [len(e.batch) for e in reader.read(0) if e.batch is not None] == [50, 100]
+    journal.close()
+    reader.close()
+
+
+class Faulty:
+    """A connection whose next commit raises: once it is done, or instead of it."""
+
+    def __init__(self, base: sqlite3.Connection, done: bool) -> None:
+        self.base, self.done, self.waiting = base, done, True
+
+    def execute(self, query: str, *values: Any) -> Any:
+        if query == "COMMIT" and self.waiting:
+            self.waiting = False
+            if self.done:
+                self.base.execute(query)
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.base.execute(query, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.base, name)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_commit_that_fails_damages_nothing_whether_it_was_done_or_not(
+    tmp_path: Path, apart: None, done: bool
+) -> None:
+    """SQLite may find a commit again, when it is next opened, of which it said that it failed."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.append([batch(1)])
+    journal._writer = Faulty(journal._writer, done)  # type: ignore[assignment]
+    with pytest.raises(GemelError) as told:
+        journal.append([batch(2)])
+    assert told.value.code == "journal.unwritable"
+    died = SqliteJournal(tmp_path / "journal.db")  # what who starts now would find
+    assert values(died) == ([1, 2] if done else [1])
+    died.close()
+    for number in (3, 4):
+        journal.append([batch(number)])
+    wanted = [1, 2, 3, 4] if done else [1, 3, 4]
+    assert values(journal) == wanted
+    journal.close()
+    again = SqliteJournal(tmp_path / "journal.db")
+    assert values(again) == wanted
+    again.close()
+    size = sum(path.stat().st_size for path in logs(tmp_path))
+    assert size == sum(len(encode_of(number)) for number in wanted)
+
+
+def test_a_full_disk_leaves_no_bytes_of_what_it_refused(
+    tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for kept in range(3):  # the first of a file, and one after another
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fdatasync", full)
+            with pytest.raises(GemelError) as told:
+                journal.append([batch(9)])
+        assert told.value.code == "journal.unwritable"
+        size = sum(path.stat().st_size for path in logs(tmp_path))
+        assert size == sum(len(encode_of(number)) for number in range(kept))
+        batchlog.BatchLog(tmp_path / "journal.batches").keep(  # a claim that then failed
+            dict(journal._ask("SELECT number, size FROM log"))
+        )
+        journal.append([batch(kept)])
+    journal.close()
+    again = SqliteJournal(tmp_path / "journal.db")
+    assert values(again) == [0, 1, 2]
+    again.close()
+
+
+@pytest.mark.parametrize("what", ["wipe", "drop"])
+def test_a_disk_that_refuses_to_forget_is_told_and_the_next_round_does_it(
+    tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    for number in range(1, 9):
+        journal.append([batch(number)])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batchlog.BatchLog, what, refuse)
+        with pytest.raises(GemelError) as told:
+            journal.forget(6)
+    assert told.value.code == "journal.unwritable"
+    assert journal.forget(6) == 6 and values(journal) == [6, 7, 8]
+    left = b"".join(path.read_bytes() for path in logs(tmp_path))
+    assert not any(np.float64(number).tobytes() * 9 in left for number in range(1, 6))
+    journal.close()
+
+
+def test_what_cannot_be_opened_now_is_not_called_damaged(
+    tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.append([batch(1)])
+    reader = SqliteJournal(tmp_path / "journal.db")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batchlog.BatchLog, "read", refuse)
+        with pytest.raises(GemelError) as told:
+            reader.read(0)
+    assert told.value.code == "journal.unreadable"
+    assert values(reader) == [1]
+    reader.close()
+    journal.close()
+
+
+def test_a_reader_beside_retention_is_told_what_is_gone_and_reads_no_holes(
+    tmp_path: Path, apart: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, reader = (SqliteJournal(tmp_path / "journal.db") for _ in range(2))
+    for number in range(1, 7):
+        journal.append([batch(number), entry(number)])
+    own = batchlog.BatchLog.read
+
+    def late(log: batchlog.BatchLog, spot: batchlog.Spot) -> bytes | None:
+        monkeypatch.setattr(batchlog.BatchLog, "read", own)
+        journal.forget(6)
+        return own(log, spot)
+
+    monkeypatch.setattr(batchlog.BatchLog, "read", late)
+    with pytest.raises(GemelError) as told:
+        reader.read(0)
+    assert told.value.code == "journal.gone"
+    assert [e.sequence for e in reader.read(5)] == list(range(6, 13))
     journal.close()
     reader.close()

@@ -19,7 +19,7 @@ from gemel.store import parquet
 from gemel.store.coded import plainly, same
 from gemel.store.delta import WRITTEN, Table
 
-COUNTS = st.sampled_from([1, 7, 8, 9, 129, 400])
+COUNTS = st.sampled_from([0, 1, 7, 8, 9, 129, 400])
 NAMES = (
     "few",
     "many",
@@ -52,9 +52,11 @@ def chunk(rng: np.random.Generator, count: int, vocabulary: pa.Array) -> pa.Tabl
     columns: dict[str, Any] = {
         "few": words(rng, 3, count, "int8"),
         "many": vocabulary.take(pa.array(np.sort(rng.integers(0, len(vocabulary), count)))),
-        "text": pa.array([f"t{k}" for k in range(count)]),
+        "text": pa.array([f"t{k}" for k in range(count)], pa.string()),
         "gaps": pa.array([None if k % 3 else k for k in range(count)], pa.int64()),
-        "holes": pa.array([None if k % 2 else "x" for k in range(count)]).dictionary_encode(),
+        "holes": pa.array(
+            [None if k % 2 else "x" for k in range(count)], pa.string()
+        ).dictionary_encode(),
         "real": pa.array(reals),
         "short": pa.array(reals.astype(np.float32)),
         "long": pa.array(runs),

@@ -309,7 +309,7 @@ _ERASED = {"twin": "st1", "before": AT, "by": "M. Keller", "why": "the test run 
 _RECEIPT = {
     **_ERASED,
     "tick": 7201,
-    "journal": {"samples": 8640, "entries": 144, "letters": 0, "how": "blanked in journal.db …"},
+    "journal": {"samples": 8640, "entries": 144, "letters": 0, "how": "blanked in the journal …"},
     "ledger": {"records": 2},
     "snapshots": {"replaced": 3, "by_tick": 7204},
 }

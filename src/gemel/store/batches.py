@@ -36,7 +36,7 @@ def encode(batch: Batch) -> bytes | memoryview:
             ],
             separators=(",", ":"),
         ).encode()
-    wide = batch.wide if batch.wide > 1 else _width(batch)
+    wide = batch.wide if batch.wide > 1 and not len(batch) % batch.wide else _width(batch)
     instant = batch.instant[::wide]
     columns = {
         "twin": _words(batch.twin[::wide]),

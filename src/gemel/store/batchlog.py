@@ -6,6 +6,10 @@ Never   says that a batch counts: the journal's transaction does, which writes d
 
 SQLite would write a large batch twice, once to its write-ahead log. Here it is written once. What
 no transaction tells of is no part of the journal: a torn end, cut off when the next writer begins.
+A commit that failed may come back to life when the database is next opened: so what it wrote stays
+until a later one has succeeded, and nothing else is written to its file.
+
+Who holds the database's write lock, and is the journal's writer, may call `begin` to `cut`.
 """
 
 import os
@@ -22,7 +26,7 @@ from gemel.store.fleetfile import sync_folder
 ROLL = 64 << 20  # bytes after which a new file is begun
 ZEROS = bytes(1 << 20)
 _SPOT = struct.Struct("<cqqqQ")
-_MARK = b"@"  # no batch begins so
+MARK = b"@"  # no batch begins so
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,16 @@ class Spot:
     sum: int
 
     def pack(self) -> bytes:
-        return _SPOT.pack(_MARK, *astuple(self))
+        return _SPOT.pack(MARK, *astuple(self))
 
     @staticmethod
     def of(blob: bytes | None) -> "Spot | None":
-        """What stands for a batch in the journal, if it is a spot and not the batch itself."""
-        if blob is None or blob[:1] != _MARK:
+        """What stands for a batch in the journal, if it is a spot and not the batch itself. Raises
+        ValueError if it is half of one."""
+        if blob is None or blob[:1] != MARK:
             return None
+        if len(blob) != _SPOT.size:
+            raise ValueError(f"{len(blob)} bytes say where a batch lies, not {_SPOT.size}")
         return Spot(*_SPOT.unpack(blob)[1:])
 
 
@@ -55,6 +62,9 @@ class BatchLog:
         self.folder = folder
         self.number = self.end = 0
         self._file = -1
+        self._used = 0  # the greatest number it began
+        self._left: list[int] = []  # files whose last commit failed
+        self._due: list[int] = []  # of these, those after which a commit succeeded
 
     def path(self, number: int) -> Path:
         return self.folder / f"{number:09d}"
@@ -65,14 +75,19 @@ class BatchLog:
         return not self.number or self.end >= ROLL
 
     def begin(self, number: int) -> None:
-        """Write to a new file from here on; what a torn transaction left under its number goes."""
-        if not self.folder.is_dir():
-            self.folder.mkdir()
-            sync_folder(self.folder.parent)
+        """Write to a new file from here on, under this number or a greater one; what a torn
+        transaction of another process left there goes."""
+        number = max(number, self._used + 1)
+        self.folder.mkdir(exist_ok=True)
         file = os.open(self.path(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        sync_folder(self.folder)
+        try:
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
+        except OSError:
+            os.close(file)
+            raise
         self.close()
-        self.number, self.end, self._file = number, 0, file
+        self.number, self.end, self._file, self._used = number, 0, file, number
 
     def append(self, blobs: Sequence[bytes | memoryview]) -> list[Spot]:
         """Put batches on the disk, one after the other."""
@@ -85,12 +100,39 @@ class BatchLog:
         self.end = at
         return spots
 
-    def back(self, end: int) -> None:
-        """Take back what came after `end`, as its transaction failed."""
-        if self._file >= 0:
-            self.end = end
-            with suppress(OSError):  # what is left is overwritten, or cut off by the next writer
+    def back(self, number: int, end: int) -> None:
+        """Be where it was before a transaction that did not come to its commit."""
+        with suppress(OSError):  # what is left is overwritten, or cut off by the next writer
+            if self.number == number and self._file >= 0:
+                self.end = end
                 os.ftruncate(self._file, end)
+            elif self.number != number:
+                self.path(self.number).unlink(missing_ok=True)
+        if self.number != number:
+            self.close()
+
+    def leave(self) -> None:
+        """Write nothing more to this file: the commit that told of its end failed."""
+        if self.number:
+            self._left.append(self.number)
+        self.close()
+
+    def committed(self) -> None:
+        """A commit succeeded: none that failed before can come back."""
+        self._due += self._left
+        self._left.clear()
+
+    @property
+    def due(self) -> bool:
+        """Whether there are files to `cut`."""
+        return bool(self._due)
+
+    def cut(self, ends: Mapping[int, int]) -> None:
+        """Of files that a failed commit left, what counts stays: up to these ends."""
+        while self._due:
+            number = self._due.pop()
+            with suppress(OSError):  # the next writer cuts it off
+                self._keep(self.path(number), ends.get(number))
 
     def read(self, spot: Spot) -> bytes | None:
         """A batch; None where its file is gone. Raises ValueError if it is not as written."""
@@ -130,13 +172,15 @@ class BatchLog:
         knows what counts."""
         self.close()
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            if not path.name.isdecimal():
-                continue
-            end = ends.get(int(path.name))
-            if end is None:
-                path.unlink(missing_ok=True)
-            elif path.stat().st_size > end:
-                os.truncate(path, end)
+            if path.name.isdecimal() and path.is_file():
+                self._keep(path, ends.get(int(path.name)))
+
+    @staticmethod
+    def _keep(path: Path, end: int | None) -> None:
+        if end is None:
+            path.unlink(missing_ok=True)
+        elif path.stat().st_size > end:
+            os.truncate(path, end)
 
     def drop(self, number: int) -> None:
         self.path(number).unlink(missing_ok=True)

@@ -235,14 +235,11 @@ class Journal(ABC):
                 begin = after + 1 - self._tail[0].sequence
                 return list(islice(self._tail, begin, begin + limit))
         if after < self.last() and after + 1 < (first := self.first()):
-            raise NotFound(
-                "journal.gone",
-                f"entry {after + 1} was let go of; the oldest that is there is {first}",
-                where=self.where,
-                mend="begin at a kept snapshot; the plant file's [history] journal says how long "
-                "entries are kept",
-            )
-        return [_entry(sequence, row, self.where) for sequence, row in self._fetch(after, limit)]
+            raise self._forgotten(after, first)
+        rows = self._fetch(after, limit)
+        if rows and rows[0][0] != after + 1:  # forgotten meanwhile
+            raise self._forgotten(after, rows[0][0])
+        return [_entry(sequence, row, self.where) for sequence, row in rows]
 
     def last(self) -> int:
         """The sequence of the last durable entry, 0 when there is none."""
@@ -273,6 +270,15 @@ class Journal(ABC):
 
     # ---- what goes wrong ------------------------------------------------------------------------
 
+    def _forgotten(self, after: int, first: int) -> NotFound:
+        return NotFound(
+            "journal.gone",
+            f"entry {after + 1} was let go of; the oldest that is there is {first}",
+            where=self.where,
+            mend="begin at a kept snapshot; the plant file's [history] journal says how long "
+            "entries are kept",
+        )
+
     def _gone(self) -> Unavailable:
         return Unavailable(
             "journal.closed",
@@ -295,6 +301,14 @@ class Journal(ABC):
             f"nothing of this was kept: {problem}",
             where=self.where,
             mend="make room on the disk and see that it can be written; the sender may then retry",
+        )
+
+    def _unreadable(self, problem: object) -> Unavailable:
+        return Unavailable(
+            "journal.unreadable",
+            f"it cannot be read now: {problem}",
+            where=self.where,
+            mend="see that this user may read it and may open files, and try again",
         )
 
     def _fenced(self) -> Conflict:

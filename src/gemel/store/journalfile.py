@@ -8,6 +8,7 @@ writes: so a writer whose time is over writes nothing. A large batch lies in a f
 (`batchlog.py`), and its entry says where; it is on the disk before the entry is.
 """
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 from gemel import hooks
 from gemel.errors import Conflict, Unavailable
-from gemel.store.batchlog import BatchLog, Spot
+from gemel.store.batchlog import MARK, BatchLog, Spot
 from gemel.store.journal import Erased, Journal, Pending, Row, damaged, without
 
 FORMAT = 4  # of the file, in user_version. 1: no `state`, no `place`; 2: no wide batch; 3: no log
@@ -61,8 +62,10 @@ _LOGGED = "INSERT OR REPLACE INTO log VALUES (?, ?, ?)"
 _NEXT_LOG = "SELECT ifnull(max(number), 0) + 1 FROM log"
 _EMPTY = "SELECT number FROM log WHERE last < ? AND number < (SELECT max(number) FROM log)"
 _UNLOG = "DELETE FROM log WHERE number = ?"
-_TO_WIPE = """
-INSERT OR IGNORE INTO wipe SELECT batch FROM entry WHERE substr(batch, 1, 1) = x'40' AND"""
+_TO_WIPE = f"""
+INSERT OR IGNORE INTO wipe
+  SELECT batch FROM entry WHERE substr(batch, 1, 1) = x'{MARK.hex()}' AND"""
+_WIPES = "SELECT spot FROM wipe"
 _WIPED = "DELETE FROM wipe WHERE spot = ?"
 
 
@@ -122,7 +125,8 @@ class SqliteJournal(Journal):
             base.execute(_CLAIM)
             number, last = base.execute(_WRITER).fetchone()[0], base.execute(_LAST).fetchone()[0]
             self._log.keep(dict(base.execute(_LOGS).fetchall()))
-        self._wipe()
+            spots = base.execute(_WIPES).fetchall()
+        self._wipe(spots)
         with self._turn:
             self._number, self._last, self._held = number, last or 0, 0
             self._tail.clear()
@@ -133,7 +137,8 @@ class SqliteJournal(Journal):
             self.claim()
             first = self._last + 1
         rows = [(first + k, *row) for k, row in enumerate(r for p in group for r in p.rows)]
-        base = self._writer
+        base, log, tried = self._writer, self._log, False
+        before = log.number, log.end
         with self._told():
             try:
                 base.execute("BEGIN IMMEDIATE")
@@ -142,13 +147,18 @@ class SqliteJournal(Journal):
                 self._lay_apart(base, rows)
                 base.executemany(_INSERT, rows)
                 hooks.at("journal.before_commit")
+                tried = True
                 base.execute("COMMIT")
+                log.committed()
                 self._last = first - 1 + len(rows)
                 hooks.at("journal.after_commit")
             except BaseException:
+                if base.in_transaction and not tried:
+                    log.back(*before)
+                else:
+                    log.leave()
                 if base.in_transaction:
                     base.execute("ROLLBACK")
-                self._log.back(dict(base.execute(_LOGS)).get(self._log.number, 0))
                 self._last = base.execute(_LAST).fetchone()[0] or 0  # whatever stopped us, where
                 raise
         for pending in group:
@@ -163,12 +173,11 @@ class SqliteJournal(Journal):
         if not large:
             return
         log = self._log
-        try:
-            if log.full:
-                log.begin(base.execute(_NEXT_LOG).fetchone()[0])
-            spots = log.append([rows[k][5] for k in large])
-        except OSError as problem:
-            raise self._unwritable(problem) from problem
+        if log.due:
+            log.cut(dict(base.execute(_LOGS).fetchall()))
+        if log.full:
+            log.begin(base.execute(_NEXT_LOG).fetchone()[0])
+        spots = log.append([rows[k][5] for k in large])
         for k, spot in zip(large, spots, strict=True):
             rows[k] = (*rows[k][:5], spot.pack(), rows[k][6])
         base.execute(_LOGGED, (log.number, rows[large[-1]][0], log.end))
@@ -198,26 +207,29 @@ class SqliteJournal(Journal):
         return int(self._ask(_FIRST)[0][0] or 1)
 
     def _fetch(self, after: int, limit: int) -> list[tuple[int, Row]]:
-        rows = []
-        for row in self._ask(_READ, (after, limit)):
-            if (spot := Spot.of(row[5])) is not None:
-                row = self._whole(row, spot)
-            if row is not None:
-                rows.append((row[0], row[1:]))
-        return rows
+        while True:
+            rows = [self._whole(row) for row in self._ask(_READ, (after, limit))]
+            if None not in rows:  # else some were let go of meanwhile: as it stands now
+                return [(row[0], row[1:]) for row in rows if row]
 
-    def _whole(self, row: tuple[Any, ...], spot: Spot) -> tuple[Any, ...] | None:
-        """An entry with its batch out of the log; None if it was let go of meanwhile."""
+    def _whole(self, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """An entry, its batch out of the log if it lies there; None if it is not as it was."""
         try:
-            if (blob := self._log.read(spot)) is not None:
+            spot = Spot.of(row[5])
+            blob = row[5] if spot is None else self._log.read(spot)
+            if spot is None or blob is not None:
                 return (*row[:5], blob, row[6])
             problem = f"{self._log.path(spot.file)} is not there"
-        except (OSError, ValueError) as fault:
+        except ValueError as fault:
+            problem = str(fault)
+        except OSError as fault:
+            if fault.errno != errno.EIO:
+                raise self._unreadable(fault) from fault
             problem = str(fault)
         now = self._ask(_ONE, (row[0],))
         if now and now[0][5] == row[5]:
             raise damaged(self.where, f"entry {row[0]}: {problem}")
-        return now[0] if now else None  # erased meanwhile, or forgotten
+        return None
 
     def _ask(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._reading:
@@ -232,7 +244,9 @@ class SqliteJournal(Journal):
     # ---- letting go -----------------------------------------------------------------------------
 
     def forget(self, before: int) -> int:
-        """All of them, but for the last entry; what is deleted is overwritten with zeros."""
+        """All of them, but for the last entry. Files of batches of which none is left are deleted;
+        all else that goes is overwritten with zeros."""
+        self._wipe(self._ask(_WIPES))
         before = min(before, self.last())
         with self._change() as base:
             base.execute(_PLACE, (before,))
@@ -242,18 +256,20 @@ class SqliteJournal(Journal):
                 if not base.execute(_FORGET, (before, CHUNK)).rowcount:
                     break
         for (number,) in self._ask(_EMPTY, (self.first(),)):
-            self._log.drop(number)
             with self._change() as base:
+                self._log.drop(number)
                 base.execute(_UNLOG, (number,))
-        self._wipe()
+        self._wipe(self._ask(_WIPES))
         return self.first()
 
-    def _wipe(self) -> None:
+    def _wipe(self, spots: list[tuple[bytes]]) -> None:
         """Put zeros where batches lay that were let go of; after a kill, what was left of it."""
-        if spots := self._ask("SELECT spot FROM wipe"):
+        if not spots:
+            return
+        with self._told():
             self._log.wipe(filter(None, (Spot.of(spot) for (spot,) in spots)))
-            with self._change() as base:
-                base.executemany(_WIPED, spots)
+        with self._change() as base:
+            base.executemany(_WIPED, spots)
 
     def erase(self, twin: str, before: int, until: int, held: int) -> Erased | None:
         """At once: entries are written anew without it, and the old bytes overwritten with zeros;
@@ -271,7 +287,9 @@ class SqliteJournal(Journal):
                 with self._change() as base:
                     base.executemany(f"{_TO_WIPE} sequence = ?", [row[2:] for row in changed])
                     base.executemany(_BLANK, changed)
-        self._wipe()
+        self._wipe(self._ask(_WIPES))
+        with self._change() as base:
+            self._log.cut(dict(base.execute(_LOGS).fetchall()))
         with self._turn:
             self._tail.clear()
             self._held = 0
@@ -312,11 +330,13 @@ class SqliteJournal(Journal):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """SQLite's errors as ours."""
+        """The errors of SQLite and of the disk as ours."""
         try:
             yield
         except sqlite3.Error as problem:
             raise self._failure(problem) from problem
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
 
     def _failure(self, problem: sqlite3.Error) -> Unavailable:
         # sqlite3 raises the plain class for what is not a database, subclasses for the rest

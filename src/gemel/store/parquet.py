@@ -88,16 +88,24 @@ def write(file: BinaryIO, pieces: Sequence[pa.Table]) -> dict[str, tuple[int, in
     return {
         name: (min(low for low, _ in several), max(high for _, high in several))
         for name, several in known.items()
-        if len(several) == len(groups)
+        if several and len(several) == len(groups)
     }
 
 
 def _groups(pieces: Sequence[pa.Table]) -> Iterator[pa.Table]:
-    for piece in pieces:
+    for piece in map(_without_empty, pieces):
         chunks = max(column.num_chunks for column in piece.columns)
         whole = piece if len(piece) >= SHORT * chunks else piece.combine_chunks()
         for begin in range(0, len(whole), GROUP):
             yield whole.slice(begin, GROUP)
+
+
+def _without_empty(piece: pa.Table) -> pa.Table:
+    whole = [
+        pa.chunked_array([chunk for chunk in column.chunks if len(chunk)], column.type)
+        for column in piece.columns
+    ]
+    return pa.Table.from_arrays(whole, schema=piece.schema)
 
 
 def _column(field: pa.Field, column: pa.ChunkedArray) -> _Column:
