@@ -127,13 +127,13 @@ def replay(plant: PlantArgument, data: Data = None, as_json: Json = False) -> No
 
 def _replayed(plan: Any) -> Any:
     """The plan with its file sources only, on the data's own clock."""
-    files = {n: s for n, s in plan.plant.sources.items() if s.kind in ("csv", "parquet")}
+    files = {n: s for n, s in plan.plant.sources.items() if s.kind in ("csv", "parquet", "delta")}
     if not any("event" not in spec.options for spec in files.values()):
         raise Invalid(
             "replay.no_file",
             "this plant has no file of telemetry to replay",
             where=plan.plant.name,
-            mend='add a [[source]] of kind "csv" or "parquet", or use gemel run',
+            mend='add a [[source]] of kind "csv", "parquet" or "delta", or use gemel run',
         )
     clock = {k: v for k, v in plan.plant.clock.items() if k == "start"} | {"kind": "data"}
     return replace(plan, plant=replace(plan.plant, sources=files, clock=clock))

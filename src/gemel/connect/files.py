@@ -7,8 +7,8 @@ The position of a file is the number of rows consumed, in order of time (`connec
 """
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +59,45 @@ class FileSource:
         span: str | float = SPAN,
         since: str = "",
     ) -> None:
-        self.name, self.span = name, int(parse_duration(span) * SECOND)
-        self.since = parse_instant(since) if since else None
+        self.name, self._replay = name, Replay.of(name, span, since)
         self.file = TableFile(
             Path(path), format, columns or {}, units or {}, time_zone, twin, signals, delimiter
         )
 
     def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
         """Deliver the rows after `position`, entry by entry; returns at the end of the file."""
-        done, first = int(position or 0), 0
-        for block in self.file.blocks():
+        for entries in self._replay.entries(self.file, int(position or 0), clock, stop):
+            deliver(entries)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How tables become entries of a source. span: ns of data in one entry at most · since: rows at
+    or before this instant are left out"""
+
+    name: str
+    span: int
+    since: int | None = None
+
+    @staticmethod
+    def of(name: str, span: str | float = SPAN, since: str = "") -> "Replay":
+        """From what a plant file says."""
+        return Replay(
+            name, int(parse_duration(span) * SECOND), parse_instant(since) if since else None
+        )
+
+    def entries(
+        self,
+        file: TableFile,
+        done: int,
+        clock: Clock,
+        stop: threading.Event,
+        place: Callable[[int], str] = str,
+    ) -> Iterator[list[Entry]]:
+        """The rows after the first `done`, when their time has come. place: the position after so
+        many rows of the table."""
+        first = 0
+        for block in file.blocks():
             rows = len(block.instant)
             row = max(0, done - first)
             if self.since is not None:
@@ -77,7 +106,7 @@ class FileSource:
                 end = _due(clock, stop, block.instant, row, self._end(block, row))
                 if stop.is_set():
                     return
-                deliver(self._entries(block, row, end, str(first + end), clock.now()))
+                yield self._entries(block, row, end, place(first + end), clock.now())
                 row = end
             first += rows
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from gemel.connect.base import Sink, Source
 from gemel.connect.broker import EmbeddedBroker
+from gemel.connect.deltas import DeltaSource
 from gemel.connect.files import EventFileSource, FileSource
+from gemel.connect.folders import FolderSource
 from gemel.connect.formats import Ours, decoder_of
 from gemel.connect.http import Inlet
 from gemel.connect.kafka import MECHANISM, Cluster, KafkaSink, KafkaSource
@@ -25,7 +27,7 @@ from gemel.flow.fleet import Plan
 from gemel.graph.plantfile import SourceSpec
 from gemel.store import small
 
-FILES = ("csv", "parquet")
+FILES = ("csv", "parquet", "delta")
 HTTP_OPTIONS = ("format", "map")
 FORMATTED = ("format", "map", "commands", "replies", "group", *LOGIN)
 MQTT_OPTIONS = ("url", "embedded", "topic", "version", "client", "serve", *FORMATTED)
@@ -225,6 +227,10 @@ def _file(spec: SourceSpec, folder: Path, made: Connectors) -> None:
     try:
         if "event" in options:
             made.events.append(EventFileSource(spec.name, path, **options))
+        elif spec.kind == "delta":
+            made.telemetry.append(DeltaSource(spec.name, path, **options))
+        elif path.is_dir():
+            made.telemetry.append(FolderSource(spec.name, path, spec.kind, **options))
         else:
             made.telemetry.append(FileSource(spec.name, path, spec.kind, **options))
     except TypeError as error:
@@ -233,7 +239,8 @@ def _file(spec: SourceSpec, folder: Path, made: Connectors) -> None:
             f"an option is not known: {str(error).rsplit(' ', 1)[-1]}",
             where=f"source {spec.name}",
             mend="known are: path, columns, units, time_zone, twin, signals, delimiter, span, "
-            "since; of a stream of events: event, ahead",
+            "since; of a folder: files, settle; of a Delta table: begin; of a stream of events: "
+            "event, ahead",
         ) from None
 
 

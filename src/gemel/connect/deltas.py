@@ -1,0 +1,170 @@
+"""A Delta table as a source: what it holds, then what every commit adds to it.
+
+Owns    which version is due, and how far its rows were read.
+Never   writes into the table; takes anything back: what a commit removes was once known.
+
+Rows that a commit only moves (OPTIMIZE) are not new, and not read. Rows that an update writes once
+more are duplicates, or corrections where they say something else.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from gemel.clock import Clock, ManualClock
+from gemel.connect.base import Deliver, dead_letter
+from gemel.connect.files import SPAN, Replay
+from gemel.connect.tables import TableFile
+from gemel.errors import Invalid, NotFound, Unavailable
+from gemel.records import Batch, Entry
+
+_log = logging.getLogger("gemel.connect")
+
+DONE = -1  # rows of a version of which no more is to be read
+LOOK = 1.0  # s between two looks for a commit
+BEGIN = ("earliest", "latest")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """So many rows of a version: of all that it held, or of what its commit added."""
+
+    version: int = -1
+    rows: int = 0
+    whole: bool = False
+
+    @staticmethod
+    def of(position: str) -> "_Place":
+        return _Place(**json.loads(position)) if position else _Place()
+
+    def __str__(self) -> str:
+        told = {"version": self.version, "rows": self.rows, "whole": self.whole}
+        return json.dumps(told, separators=(",", ":"))
+
+
+class DeltaSource:
+    """A Delta table in a folder, long or wide; with a `ManualClock` as it is, else also what comes.
+
+    begin: of the very first start: "earliest", all that it holds; "latest", what is added from then
+    on · everything else: of `FileSource`
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path | str,
+        begin: str = "earliest",
+        *,
+        span: str | float = SPAN,
+        since: str = "",
+        **how: Any,
+    ) -> None:
+        self.name, self.path, self.begin, self._how = name, Path(path), begin, how
+        self._replay = Replay.of(name, span, since)
+        unknown = set(how) - {"columns", "units", "time_zone", "twin", "signals"}
+        if unknown:
+            raise TypeError(f"unexpected option '{sorted(unknown)[0]}'")
+        if begin not in BEGIN:
+            raise Invalid(
+                "source.begin",
+                f"'{begin}' is no place to begin",
+                where=f"source {name}",
+                mend=f"use {' or '.join(BEGIN)}",
+            )
+        if not DeltaTable.is_deltatable(str(self.path)):
+            raise NotFound(
+                "file.missing",
+                "there is no Delta table in that folder",
+                where=str(self.path),
+                mend="look at the path; a relative one starts at the plant file",
+            )
+
+    def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
+        """Deliver what is after `position`; returns only with a `ManualClock`, or stopped."""
+        place = _Place.of(position)
+        if not position:
+            place = _Place(self._version(), whole=True)
+            if self.begin == "latest":
+                place = _Place(place.version, DONE, whole=True)
+                deliver([Entry("batch", self.name, clock.now(), str(place), Batch.of([]))])
+        while not stop.is_set():
+            if place.rows != DONE:
+                try:
+                    rows = self._rows(place)
+                except FileNotFoundError:  # the log was cleaned, or files were joined and deleted
+                    place = _Place(self._version(), whole=True)
+                    _log.warning(
+                        "%s: commits are gone; it is read whole, as of version %d: what is known "
+                        "comes as duplicates", self.path, place.version,
+                    )  # fmt: skip
+                    continue
+                for entries in self._entries(rows, place, clock, stop):
+                    deliver(entries)
+                if stop.is_set():
+                    return
+            if self._version() > place.version:
+                place = _Place(place.version + 1)
+            elif isinstance(clock, ManualClock):
+                return
+            else:
+                place = replace(place, rows=DONE)
+                stop.wait(LOOK)
+
+    def _version(self) -> int:
+        try:
+            return int(DeltaTable(str(self.path)).version())
+        except (DeltaError, OSError) as problem:
+            raise Unavailable(
+                "delta.unavailable",
+                f"the table could not be read: {problem}",
+                where=str(self.path),
+                mend="see that it is there and may be read; Gemel goes on where it was",
+            ) from problem
+
+    def _entries(
+        self, rows: pa.Table, place: _Place, clock: Clock, stop: threading.Event
+    ) -> Iterator[list[Entry]]:
+        """The rows of a version from its place on; if they cannot be read, a dead letter."""
+        if not rows.num_rows:
+            return
+        try:
+            yield from self._replay.entries(
+                TableFile(self.path, held=rows, **self._how),
+                place.rows,
+                clock,
+                stop,
+                lambda done: str(replace(place, rows=done)),
+            )
+        except Invalid as error:
+            head = f"version {place.version}: {rows.num_rows} rows".encode()
+            letter = dead_letter(self.name, clock.now(), head, error)
+            body = letter.body | {"samples": rows.num_rows}
+            yield [replace(letter, body=body, position=str(replace(place, rows=DONE)))]
+
+    def _rows(self, place: _Place) -> pa.Table:
+        """What a version held, or what its commit added."""
+        if place.whole:
+            try:
+                return DeltaTable(str(self.path), version=place.version).to_pyarrow_table()
+            except DeltaError as problem:
+                raise FileNotFoundError(str(problem)) from problem
+        commit = self.path / "_delta_log" / f"{place.version:020d}.json"
+        told = [json.loads(line) for line in commit.read_text(encoding="utf-8").splitlines()]
+        added = [one["add"] for one in told if one.get("add", {}).get("dataChange")]
+        tables = []
+        for one in added:
+            table = pq.ParquetFile(self.path / unquote(one["path"])).read()
+            for name, value in one.get("partitionValues", {}).items():
+                table = table.append_column(name, pa.array([value] * len(table), pa.string()))
+            tables.append(table)
+        return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})

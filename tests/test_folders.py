@@ -1,0 +1,263 @@
+"""Folders and Delta tables as sources: what is there, and what comes, each row once."""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from gemel.clock import ManualClock, WallClock, parse_instant
+from gemel.connect import deltas, folders
+from gemel.connect.deltas import DeltaSource
+from gemel.connect.folders import FolderSource
+from gemel.errors import GemelError
+from gemel.records import Entry
+from gemel.testing import source_checks
+
+START = parse_instant("2026-03-01T12:00:00Z")
+SECOND = 10**9
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "LOOK", 0.05)
+    monkeypatch.setattr(deltas, "LOOK", 0.05)
+
+
+def rows(values: Sequence[float], at: int = 0, twin: str = "b1") -> pa.Table:
+    time = START + (at + np.arange(len(values))) * SECOND
+    return pa.table(
+        {
+            "twin": pa.array([twin] * len(values), pa.string()),
+            "time": pa.array(time, pa.timestamp("ns", "UTC")).cast(pa.timestamp("us", "UTC")),
+            "speed": pa.array(values, pa.float64()),
+        }
+    )
+
+
+def csv(folder: Path, name: str, values: Sequence[float], at: int = 0, twin: str = "b1") -> Path:
+    """Written under another name and renamed, as one should."""
+    lines = ["time,speed"] if not twin else ["twin,time,speed"]
+    for k, value in enumerate(values):
+        second = f"2026-03-01T12:{(at + k) // 60:02d}:{(at + k) % 60:02d}Z"
+        lines.append(",".join([*([twin] if twin else []), second, str(value)]))
+    part = folder / f".{name.replace('/', '-')}"
+    part.write_text("\n".join(lines) + "\n")
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    return part.rename(folder / name)
+
+
+def whole(source: Any, position: str = "") -> list[Entry]:
+    """What a replay delivers, which ends."""
+    entries: list[Entry] = []
+    source.run(entries.extend, position, ManualClock(), threading.Event())
+    return entries
+
+
+@contextmanager
+def running(source: Any, position: str = "") -> Iterator[Callable[[int], list[float]]]:
+    """The source, as a plant at the wall's clock runs it; gives the values once so many are in."""
+    entries: list[Entry] = []
+    stop, more = threading.Event(), threading.Condition()
+
+    def deliver(some: list[Entry]) -> None:
+        with more:
+            entries.extend(some)
+            more.notify_all()
+
+    def come(count: int) -> list[float]:
+        with more:
+            assert more.wait_for(lambda: len(values(entries)) >= count, 20.0), values(entries)
+            return values(entries)
+
+    given = (deliver, position, WallClock(), stop)
+    thread = threading.Thread(target=source.run, args=given, daemon=True)
+    thread.start()
+    try:
+        yield come
+    finally:
+        stop.set()
+        thread.join(20.0)
+        assert not thread.is_alive()
+
+
+def values(entries: Sequence[Entry]) -> list[float]:
+    return [v for e in entries if e.batch is not None for v in e.batch.value.tolist()]
+
+
+def twins(entries: Sequence[Entry]) -> list[str]:
+    return [t for e in entries if e.batch is not None for t in e.batch.twin.tolist()]
+
+
+def letters(entries: Sequence[Entry]) -> list[str]:
+    return [str(entry.body["code"]) for entry in entries if entry.kind == "dead"]
+
+
+# ---- a folder -----------------------------------------------------------------------------------
+
+
+def test_a_folder_is_read_in_the_order_of_names_then_what_comes(tmp_path: Path) -> None:
+    csv(tmp_path, "2.csv", [3, 4], at=2)
+    csv(tmp_path, "1.csv", [1, 2])
+    (tmp_path / "notes.txt").write_text("not ours")
+    with running(FolderSource("hall", tmp_path, "csv", settle=0.1)) as come:
+        assert come(4) == [1, 2, 3, 4]
+        csv(tmp_path, "0.csv", [5], at=4)  # before those already read, by its name
+        assert come(5) == [1, 2, 3, 4, 5]
+        csv(tmp_path, "3.csv", [6], at=5)
+        assert come(6) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_comes_while_gemel_is_away_is_read_whatever_its_name(tmp_path: Path) -> None:
+    csv(tmp_path, "b.csv", [1, 2])
+    before = whole(FolderSource("hall", tmp_path, "csv"))
+    os.utime(csv(tmp_path, "a.csv", [3], at=3), (1.0, 1.0))  # as a copy that keeps its old date
+    after = whole(FolderSource("hall", tmp_path, "csv"), before[-1].position)
+    assert (values(before), values(after)) == ([1, 2], [3])
+
+
+def test_a_kill_between_two_entries_of_a_file_goes_on_there(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        csv(tmp_path, name, range(5), at=10 * (name == "b.csv"))
+    entries = whole(FolderSource("hall", tmp_path, "csv", span=1.0))
+    assert len(entries) > 4 and values(entries) == [*range(5), *range(5)]
+    for k, entry in enumerate(entries):
+        rest = whole(FolderSource("hall", tmp_path, "csv", span=1.0), entry.position)
+        assert values(entries[: k + 1]) + values(rest) == values(entries)
+
+
+def test_a_file_that_is_still_written_is_left_until_it_is_still(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("twin,time,speed\nb1,2026-03-01T12:00:00Z,1\n")
+    with running(FolderSource("hall", tmp_path, "csv", settle=0.6)) as come:
+        for k in range(1, 6):  # longer than it must be still
+            threading.Event().wait(0.2)
+            with path.open("a") as file:
+                file.write(f"b1,2026-03-01T12:00:0{k}Z,{k + 1}\n")
+        assert come(6) == [1, 2, 3, 4, 5, 6]
+
+
+def test_names_tell_the_twin_and_folders_lie_in_folders(tmp_path: Path) -> None:
+    csv(tmp_path, "2026/press-1_a.csv", [1], twin="")
+    csv(tmp_path, "2026/02/press-2_a.csv", [2], twin="")
+    csv(tmp_path, "2026/other.csv", [9], twin="")
+    found = whole(FolderSource("hall", tmp_path, "csv", "**/{twin}_*.csv"))
+    assert sorted(zip(twins(found), values(found), strict=True)) == [("press-1", 1), ("press-2", 2)]
+    with pytest.raises(GemelError) as told:
+        FolderSource("hall", tmp_path, "csv", "{day}.csv")
+    assert told.value.code == "file.pattern" and "{twin}" in told.value.mend
+
+
+def test_a_file_that_cannot_be_read_is_one_dead_letter_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 torn")
+    pq.write_table(rows([1.0, 2.0]), tmp_path / "b.parquet")
+    pq.write_table(rows([3.0]).drop_columns(["time"]), tmp_path / "c.parquet")
+    found = whole(FolderSource("hall", tmp_path, "parquet"))
+    assert letters(found) == ["file.unreadable", "file.columns"] and values(found) == [1, 2]
+    assert not whole(FolderSource("hall", tmp_path, "parquet"), found[-1].position)
+    again = whole(FolderSource("hall", tmp_path, "parquet"), found[0].position)
+    assert (letters(again), values(again)) == (["file.columns"], [1, 2])
+    pq.write_table(rows([4.0], at=9), tmp_path / "a.parquet")  # mended
+    mended = whole(FolderSource("hall", tmp_path, "parquet"), found[-1].position)
+    assert values(mended) == [4]
+
+
+def test_a_folder_keeps_the_promises_of_a_source(tmp_path: Path) -> None:
+    count = 0
+
+    def put(told: Sequence[float]) -> None:
+        nonlocal count
+        count += 1
+        csv(tmp_path, f"{count % 3}-{count}.csv", told, at=60 * count)
+
+    def spoil() -> None:
+        (tmp_path / "spoilt.csv").write_text("twin,speed\nb1,1\n")
+
+    source_checks(lambda: FolderSource("hall", tmp_path, "csv", settle=0.1), put, spoil)
+
+
+# ---- a Delta table ------------------------------------------------------------------------------
+
+
+def test_a_delta_table_is_read_whole_then_commit_by_commit(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows([1, 2]))
+    write_deltalake(tmp_path, rows([3], at=2), mode="append")
+    with running(DeltaSource("lake", tmp_path)) as come:
+        assert come(3) == [1, 2, 3]
+        write_deltalake(tmp_path, rows([4, 5], at=3), mode="append")
+        assert come(5) == [1, 2, 3, 4, 5]
+        DeltaTable(tmp_path).optimize.compact()  # nothing new
+        write_deltalake(tmp_path, rows([6], at=5), mode="append")
+        assert come(6) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_table_cut_by_twin_names_its_twins(tmp_path: Path) -> None:
+    both = pa.concat_tables([rows([1, 2]), rows([3], at=5, twin="b 2")])
+    write_deltalake(tmp_path, both, partition_by=["twin"])
+    first = whole(DeltaSource("lake", tmp_path))
+    write_deltalake(tmp_path, rows([4], at=6, twin="b 2"), mode="append")
+    more = whole(DeltaSource("lake", tmp_path), first[-1].position)
+    assert sorted(zip(twins(first), values(first), strict=True)) == [
+        ("b 2", 3),
+        ("b1", 1),
+        ("b1", 2),
+    ]
+    assert (twins(more), values(more)) == (["b 2"], [4])
+
+
+def test_latest_begins_with_what_is_added_from_then_on(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows([1, 2]))
+    first = whole(DeltaSource("lake", tmp_path, begin="latest"))
+    assert values(first) == [] and first[-1].position
+    write_deltalake(tmp_path, rows([3], at=2), mode="append")
+    assert values(whole(DeltaSource("lake", tmp_path, "latest"), first[-1].position)) == [3]
+
+
+def test_a_kill_between_two_entries_of_a_commit_goes_on_there(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows(range(5)))
+    write_deltalake(tmp_path, rows(range(5, 9), at=5), mode="append")
+    entries = whole(DeltaSource("lake", tmp_path, span=1.0))
+    begun = entries[0].position
+    write_deltalake(tmp_path, rows(range(9, 14), at=20), mode="append")
+    entries = [entries[0], *whole(DeltaSource("lake", tmp_path, span=1.0), begun)]
+    assert values(entries) == list(range(14))
+    for k, entry in enumerate(entries):
+        rest = whole(DeltaSource("lake", tmp_path, span=1.0), entry.position)
+        assert values(entries[: k + 1]) + values(rest) == values(entries)
+
+
+def test_commits_that_are_gone_are_made_up_for_by_the_whole_table(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows([1]))
+    first = whole(DeltaSource("lake", tmp_path))
+    write_deltalake(tmp_path, rows([2], at=1), mode="append")
+    table = DeltaTable(tmp_path)
+    table.optimize.compact()
+    table.vacuum(0, enforce_retention_duration=False, dry_run=False)
+    assert values(whole(DeltaSource("lake", tmp_path), first[-1].position)) == [1, 2]
+
+
+def test_rows_without_a_time_are_one_dead_letter_that_counts_them(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows([1, 2]).drop_columns(["time"]))
+    found = whole(DeltaSource("lake", tmp_path))
+    assert letters(found) == ["file.columns"] and found[0].body["samples"] == 2
+    assert json.loads(found[0].position)["rows"] == deltas.DONE
+
+
+def test_a_delta_table_keeps_the_promises_of_a_source(tmp_path: Path) -> None:
+    count = 0
+
+    def put(told: Sequence[float]) -> None:
+        nonlocal count
+        write_deltalake(tmp_path, rows(told, at=60 * count), mode="append")
+        count += 1
+
+    write_deltalake(tmp_path, rows([]))
+    source_checks(lambda: DeltaSource("lake", tmp_path), put)
