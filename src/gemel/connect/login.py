@@ -111,10 +111,26 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         if tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key, password="")  # else it would ask
     except OSError as problem:
-        raise Invalid(
-            "login.no_certificate",
-            f"a file of ca, certificate or key is not what it should be: {problem}",
-            where=", ".join(filter(None, (tls.ca, tls.certificate, tls.key))),
-            mend="give PEM files; a key that fits its certificate, without a passphrase",
-        ) from None
+        raise no_certificate(tls, problem) from None
+    return context
+
+
+def no_certificate(tls: Tls, problem: object) -> Invalid:
+    """The error of files that are there and no good."""
+    return Invalid(
+        "login.no_certificate",
+        f"a file of ca, certificate or key is not what it should be: {problem}",
+        where=", ".join(filter(None, (tls.ca, tls.certificate, tls.key))),
+        mend="give PEM files; a key that fits its certificate, without a passphrase",
+    )
+
+
+def known_again(certificate: str) -> ssl.SSLContext:
+    """Trust in one server alone, whose certificate was told on a way that is trusted: by whatever
+    name it is asked for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not be an authority
+    end = "-----END CERTIFICATE-----"
+    context.load_verify_locations(cadata=certificate.partition(end)[0] + end + "\n")
     return context

@@ -7,6 +7,7 @@ Never   opens a file or imports a kernel: it is handed text and gives names.
 import re
 import tomllib
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from gemel.clock import parse_duration, parse_instant
@@ -152,6 +153,21 @@ class Keeping:
 
 
 @dataclass(frozen=True)
+class Listening:
+    """Where the API answers, by which names beside its addresses, and the files of its TLS."""
+
+    address: str = "127.0.0.1"
+    names: tuple[str, ...] = ()
+    certificate: str = ""
+    private_key: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ip_address(self.address).is_loopback
+
+
+@dataclass(frozen=True)
 class PlantFile:
     """Everything a plant file says."""
 
@@ -171,6 +187,7 @@ class PlantFile:
     clock_skew: float = float("inf")
     history: Keeping = field(default_factory=Keeping)
     journal: dict[str, Any] = field(default_factory=dict)  # kind, and how it is reached
+    server: Listening = field(default_factory=Listening)
 
 
 def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
@@ -182,7 +199,7 @@ def parse(text: str, where: str = "plant.toml") -> dict[str, Any]:
             "plant.syntax", f"it is not TOML: {error}", where=where, mend="mend that line"
         ) from None
     _refuse_unknown(
-        raw, {"include", "plant", "value", "history", "journal", *_TABLES, *_LISTS}, where
+        raw, {"include", "plant", "value", "history", "journal", "server", *_TABLES, *_LISTS}, where
     )
     return raw
 
@@ -250,7 +267,36 @@ def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
         clock_skew=parse_duration(plant.get("clock_skew", float("inf"))),
         history=_keeping(raw.get("history", {}), f"{where} [history]"),
         journal=dict(raw.get("journal", {})),
+        server=_listening(raw.get("server", {}), f"{where} [server]"),
     )
+
+
+def _listening(raw: dict[str, Any], where: str) -> Listening:
+    _refuse_unknown(raw, {"listen", "names", "certificate", "private_key"}, where)
+    told = Listening(
+        str(raw.get("listen", Listening.address)),
+        tuple(str(name).lower() for name in raw.get("names", ())),
+        str(raw.get("certificate", "")),
+        str(raw.get("private_key", "")),
+    )
+    try:
+        open_ = not told.alone and not told.certificate
+    except ValueError:
+        raise Invalid(
+            "plant.listen",
+            f"'{told.address}' is not an address of this machine",
+            where=where,
+            mend='write listen = "0.0.0.0" for all of them, or one; names go into names = [...]',
+        ) from None
+    if open_:
+        raise Invalid(
+            "plant.open_wire",
+            f"others reach {told.address}, and what they send could be read on the way",
+            where=where,
+            mend='add certificate = "gemel.pem" and private_key = "gemel.key", or listen on '
+            "127.0.0.1 and come through an SSH tunnel",
+        )
+    return told
 
 
 def _keeping(raw: dict[str, Any], where: str) -> Keeping:

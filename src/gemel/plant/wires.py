@@ -24,7 +24,7 @@ import httpx
 import paho.mqtt.client as paho
 
 from gemel.connect import kafka
-from gemel.connect.login import Login, Tls
+from gemel.connect.login import Login, Tls, tls_context
 from gemel.connect.mqtt import (
     REFUSED,
     Address,
@@ -107,12 +107,14 @@ class ToMqtt:
 
 @dataclass(frozen=True)
 class ToHttp:
-    """To a Gemel's `POST /api/v1/telemetry`. rows: of an Arrow frame, 0: NDJSON."""
+    """To a Gemel's `POST /api/v1/telemetry`. rows: of an Arrow frame, 0: NDJSON. ca: a file whose
+    authorities are trusted, "" those of the system."""
 
     url: str
     token: str = field(repr=False)
     source: str = "http"
     rows: int = 0
+    ca: str = ""
 
     def wire(self) -> Wire:
         return HttpWire(self)
@@ -166,7 +168,7 @@ def read_to(url: str, *, token: str = "", arrow: bool = False) -> To:
     rows = FRAME if arrow else 0
     if scheme in ("http", "https") and parts.netloc:
         base = f"{scheme}://{parts.netloc}"
-        return ToHttp(base, token, asked.get("source", "http"), rows)
+        return ToHttp(base, token, asked.get("source", "http"), rows, asked.get("ca", ""))
     if scheme == "kafka" and parts.netloc:
         who, _, brokers = parts.netloc.rpartition("@")
         user, _, password = who.partition(":")
@@ -301,6 +303,7 @@ class HttpWire:
             params={"source": to.source},
             timeout=60.0,
             trust_env=False,
+            verify=tls_context(Tls(to.ca)) if to.ca else True,
         )
         self._thread = threading.Thread(target=self._run, name="plant-http", daemon=True)
 

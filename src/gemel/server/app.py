@@ -8,8 +8,11 @@ import json
 import logging
 import os
 import socket
+import ssl
 import threading
 import time
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -19,6 +22,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from gemel.connect.login import Tls, no_certificate, read_login
 from gemel.errors import (
     Bug,
     Conflict,
@@ -29,6 +33,7 @@ from gemel.errors import (
     Unavailable,
 )
 from gemel.flow.host import Host
+from gemel.graph.plantfile import Listening
 from gemel.server import (
     control,
     history,
@@ -109,7 +114,10 @@ def create_app(host: Host, stopping: threading.Event | None = None) -> FastAPI:
             host.refuse(head, error)
 
     app.add_middleware(PageFiles)
-    app.add_middleware(Gate, token=host.token, where=str(host.data / "token"), keep=keep)
+    listening = host.plan.plant.server
+    names = None if listening.alone and not listening.names else listening.names
+    where = str(host.data / "token")
+    app.add_middleware(Gate, token=host.token, where=where, keep=keep, names=names)
     return app
 
 
@@ -170,9 +178,11 @@ class Server:
     """
 
     def __init__(self, host: Host, port: int = PORT) -> None:
-        self._socket = _listen(port)
+        listening = host.plan.plant.server
+        tls = _tls(listening, host.plan.where)
+        self._socket = _listen(listening.address, port)
         self.port = int(self._socket.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{_near(listening.address)}:{self.port}"
         self.link = f"{self.url}/#token={host.token}"
         self._stopping = threading.Event()
         config = uvicorn.Config(
@@ -184,6 +194,8 @@ class Server:
             server_header=False,
             limit_concurrency=200,
             timeout_graceful_shutdown=3,
+            ssl_certfile=tls.certificate if tls else None,
+            ssl_keyfile=tls.key if tls else None,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -194,7 +206,10 @@ class Server:
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.005)
         try:
-            small.put(self._file, json.dumps({"url": self.url, "pid": os.getpid()}))
+            told = {"url": self.url, "pid": os.getpid()}
+            if tls:  # so that who finds it here knows it again
+                told["certificate"] = Path(tls.certificate).read_text("utf-8", "replace")
+            small.put(self._file, json.dumps(told))
         except Unavailable:
             self.stop()
             raise
@@ -215,15 +230,38 @@ class Server:
 
 
 def serve(host: Host, port: int = PORT) -> Server:
-    """Serve a started host on loopback; `port` 0 takes a free one. `server.port_busy` if taken."""
+    """Serve a started host, on loopback if its plant file says nothing else; `port` 0 takes a free
+    one. `server.port_busy` if taken."""
     return Server(host, port)
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _near(address: str) -> str:
+    """Where who is on this machine finds it, as a URL says it."""
+    there = ip_address(address)
+    if there.is_unspecified:
+        return "127.0.0.1" if there.version == 4 else "[::1]"
+    return address if there.version == 4 else f"[{address}]"
+
+
+def _tls(listening: Listening, folder: Path) -> Tls | None:
+    """The files of its TLS, of which it is sure that they are a pair."""
+    options = {"certificate": listening.certificate, "private_key": listening.private_key}
+    tls = read_login(options, folder, "[server]").tls
+    if tls is not None:
+        try:
+            pair = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            pair.load_cert_chain(tls.certificate, tls.key, password="")  # else it would ask
+        except OSError as problem:
+            raise no_certificate(tls, problem) from None
+    return tls
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((address, port))
     except (OSError, OverflowError) as problem:
         listener.close()
         raise Unavailable(

@@ -11,7 +11,8 @@ rebinding); the host's name is checked first for that reason, the token after it
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from anyio import to_thread
@@ -39,12 +40,21 @@ class Gate:
     """ASGI middleware. `token` is the plant's; `where` says where a person finds it.
 
     `keep(path, head, error)` is told of a body that was too large, with its first bytes.
+    names: of a server that others reach: what it may be asked for beside loopback's names, and
+    beside any address, under which no other site can stand. None: by loopback's names alone.
     """
 
     def __init__(
-        self, app: App, *, token: str, where: str, keep: Callable[[str, bytes, GemelError], None]
+        self,
+        app: App,
+        *,
+        token: str,
+        where: str,
+        keep: Callable[[str, bytes, GemelError], None],
+        names: Sequence[str] | None = None,
     ) -> None:
         self._app, self._token, self._where, self._keep = app, token.encode(), where, keep
+        self._names = names
         self._held = 0  # bytes of bodies in hand
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,13 +98,19 @@ class Gate:
         await to_thread.run_sync(self._keep, scope["path"], body[:HEAD], error)
         await refuse(send, error, 413, receive)
 
+    def _is_ours(self, name: str) -> bool:
+        if name in HOSTS:
+            return True
+        return self._names is not None and (name in self._names or _is_address(name))
+
     def _refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[GemelError | None, int]:
         host = headers.get(b"host", b"").decode("latin-1")
-        if _name(host) not in HOSTS:
+        if not self._is_ours(_name(host)):
             return Denied(
                 "host.not_local",
-                f"'{host[:80]}' is not a name of this machine's loopback",
-                mend="ask for http://127.0.0.1:PORT; reach it from afar through an SSH tunnel",
+                f"'{host[:80]}' is not a name of this server",
+                mend="ask for http://127.0.0.1:PORT, or for a name that the plant file's [server] "
+                "has among its names",
             ), 400
         if path in OPEN or not of_api(path):
             return None, 0
@@ -106,6 +122,14 @@ class Gate:
             "the token does not fit" if kind else "the request carries no token",
             mend=f"send 'Authorization: Bearer TOKEN'; the token lies in {self._where}",
         ), 401
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _busy() -> Unavailable:

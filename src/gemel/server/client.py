@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from gemel.connect.login import known_again
 from gemel.errors import Conflict, Denied, GemelError, Invalid, NotFound, Unavailable
 from gemel.store.lease import Lease
 
@@ -31,8 +32,8 @@ class Client:
     """Talks to the Gemel that runs on a data directory; raises `server.not_running` otherwise."""
 
     def __init__(self, data: Path) -> None:
-        url = running(data)
-        if url is None:
+        told = _told(data)
+        if told is None:
             raise Unavailable(
                 "server.not_running",
                 "no Gemel runs on this data directory",
@@ -48,12 +49,14 @@ class Client:
                 where=str(data / "token"),
                 mend="run this as the user who started Gemel",
             ) from None
-        self.url = url
+        self.url = str(told["url"])
+        certificate = told.get("certificate")
         self._http = httpx.Client(
-            base_url=f"{url}/api/v1/",
+            base_url=f"{self.url}/api/v1/",
             headers={"Authorization": f"Bearer {token}"},
             timeout=60.0,
             trust_env=False,
+            verify=known_again(certificate) if certificate else True,
         )
 
     def get(self, noun: str, **how: Any) -> Any:
@@ -97,13 +100,20 @@ class Client:
 
 
 def running(data: Path) -> str | None:
-    """The URL of the server on a data directory; None when nobody serves it.
+    """The URL of the server on a data directory; None when nobody serves it."""
+    told = _told(data)
+    return str(told["url"]) if told else None
+
+
+def _told(data: Path) -> dict[str, Any] | None:
+    """What a running server says of itself.
 
     Only the holder of the lease is believed: after a crash the pid in the file, and its port, may
     be another program's by now, and that must not be sent the token.
     """
     try:
         told = json.loads((data / "server.json").read_text(encoding="utf-8"))
-        return str(told["url"]) if Lease.holder(data) == int(told["pid"]) else None
+        found: dict[str, Any] | None = told if Lease.holder(data) == int(told["pid"]) else None
+        return found if found and "url" in found else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
