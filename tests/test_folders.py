@@ -244,6 +244,18 @@ def test_commits_that_are_gone_are_made_up_for_by_the_whole_table(tmp_path: Path
     assert values(whole(DeltaSource("lake", tmp_path), first[-1].position)) == [1, 2]
 
 
+def test_a_table_that_is_made_anew_is_read_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "lake"
+    for k in range(3):
+        write_deltalake(folder, rows([k], at=k), mode="append")
+    with running(DeltaSource("lake", folder)) as come:
+        assert come(3) == [0, 1, 2]
+        folder.rename(tmp_path / "old")
+        write_deltalake(tmp_path / "new", rows([7], at=7))
+        (tmp_path / "new").rename(folder)
+        assert come(4) == [0, 1, 2, 7]
+
+
 def test_rows_without_a_time_are_one_dead_letter_that_counts_them(tmp_path: Path) -> None:
     write_deltalake(tmp_path, rows([1, 2]).drop_columns(["time"]))
     found = whole(DeltaSource("lake", tmp_path))

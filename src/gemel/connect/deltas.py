@@ -71,6 +71,8 @@ class DeltaSource:
     ) -> None:
         self.name, self.path, self.begin, self._how = name, Path(path), begin, how
         self._replay = Replay.of(name, span, since)
+        self._table: DeltaTable | None = None
+        self._away = False
         unknown = set(how) - {"columns", "units", "time_zone", "twin", "signals"}
         if unknown:
             raise TypeError(f"unexpected option '{sorted(unknown)[0]}'")
@@ -91,45 +93,63 @@ class DeltaSource:
 
     def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
         """Deliver what is after `position`; returns only with a `ManualClock`, or stopped."""
-        place = _Place.of(position)
-        if not position:
-            place = _Place(self._version(), whole=True)
-            if self.begin == "latest":
-                place = _Place(place.version, DONE, whole=True)
-                deliver([Entry("batch", self.name, clock.now(), str(place), Batch.of([]))])
+        place, once = _Place.of(position), isinstance(clock, ManualClock)
         while not stop.is_set():
-            if place.rows != DONE:
-                try:
-                    rows = self._rows(place)
-                except FileNotFoundError:  # the log was cleaned, or files were joined and deleted
-                    place = _Place(self._version(), whole=True)
-                    _log.warning(
-                        "%s: commits are gone; it is read whole, as of version %d: what is known "
-                        "comes as duplicates", self.path, place.version,
-                    )  # fmt: skip
-                    continue
-                for entries in self._entries(rows, place, clock, stop):
-                    deliver(entries)
-                if stop.is_set():
+            newest = self._newest(once)
+            if newest is None or newest == place.version and place.rows == DONE:
+                if once:
                     return
-            if self._version() > place.version:
-                place = _Place(place.version + 1)
-            elif isinstance(clock, ManualClock):
-                return
-            else:
-                place = replace(place, rows=DONE)
                 stop.wait(LOOK)
+            elif place.version < 0 and self.begin == "latest":
+                place = _Place(newest, DONE, whole=True)
+                deliver([Entry("batch", self.name, clock.now(), str(place), Batch.of([]))])
+            elif place.version < 0 or newest < place.version:  # or another table stands there now
+                place = _Place(newest, whole=True)
+            elif place.rows == DONE:
+                place = _Place(place.version + 1)
+            else:
+                place = self._take(place, newest, deliver, clock, stop)
 
-    def _version(self) -> int:
+    def _take(
+        self, place: _Place, newest: int, deliver: Deliver, clock: Clock, stop: threading.Event
+    ) -> _Place:
+        """Deliver the rows of one version from its place on; where to go on."""
         try:
-            return int(DeltaTable(str(self.path)).version())
+            rows = self._rows(place)
+        except FileNotFoundError:  # the log was cleaned, or files were joined and deleted
+            _log.warning(
+                "%s: what version %d added is gone; it is read whole, as of version %d: what is "
+                "known comes as duplicates", self.path, place.version, newest,
+            )  # fmt: skip
+            return _Place(newest, whole=True)
+        for entries in self._entries(rows, place, clock, stop):
+            deliver(entries)
+        return place if stop.is_set() else replace(place, rows=DONE)
+
+    def _newest(self, once: bool) -> int | None:
+        """The version that the table has now; None while it is away."""
+        try:
+            if self._table is None:
+                self._table = DeltaTable(str(self.path))
+            self._table.update_incremental()
+            newest = int(self._table.version())
+            if not (self.path / "_delta_log" / f"{newest:020d}.json").exists():  # made anew
+                self._table = DeltaTable(str(self.path))
+            newest = int(self._table.version())
         except (DeltaError, OSError) as problem:
-            raise Unavailable(
-                "delta.unavailable",
-                f"the table could not be read: {problem}",
-                where=str(self.path),
-                mend="see that it is there and may be read; Gemel goes on where it was",
-            ) from problem
+            if once:
+                raise Unavailable(
+                    "delta.unavailable",
+                    f"the table could not be read: {problem}",
+                    where=str(self.path),
+                    mend="see that it is there and may be read, and begin again",
+                ) from problem
+            if not self._away:
+                _log.warning("%s is away: %s; trying on", self.path, problem)
+            self._table, self._away = None, True
+            return None
+        self._away = False
+        return newest
 
     def _entries(
         self, rows: pa.Table, place: _Place, clock: Clock, stop: threading.Event

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,8 @@ from gemel.records import Entry
 
 FITS = {"csv": "*.csv", "parquet": "*.parquet"}
 DONE = -1  # rows of a file of which no more is to be read
-LOOK = 1.0  # s between two looks at a folder in which nothing is due
+LOOK = 1.0  # s between two looks at a folder in which nothing is due, at least ...
+SHARE = 20  # ... and as many times as long as a look takes
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class FolderSource:
         **how: Any,
     ) -> None:
         self.name, self.path, self.format, self._how = name, Path(path), format, how
+        self._took = 0.0  # s for the last look at the folder
         self._settle = int(parse_duration(settle) * SECOND)
         self._replay = Replay.of(name, span, since)
         self._fits = _pattern(files or FITS[format], name)
@@ -108,14 +111,14 @@ class FolderSource:
                 return
             place = _Place(place.until, until)
             if not once:
-                stop.wait(LOOK)
+                stop.wait(max(LOOK, SHARE * self._took))
 
     def _still(self, once: bool) -> int:
         return WallClock().now() - (0 if once else self._settle)  # as the file system counts
 
     def _due(self, place: _Place) -> Iterator[str]:
         """The files of a round from its place on, by their paths in the folder."""
-        found = []
+        found, began = [], time.monotonic()
         for folder, inner, names in os.walk(self.path):
             inner[:] = [name for name in inner if not name.startswith(".")]
             for name in names:
@@ -129,6 +132,7 @@ class FolderSource:
                         continue  # gone between two looks
                     if place.since < changed <= place.until:
                         found.append(file)
+        self._took = time.monotonic() - began
         yield from sorted(found)
 
     def _entries(
