@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -170,6 +171,58 @@ def test_a_file_that_cannot_be_read_is_one_dead_letter_and_the_rest_goes_on(tmp_
     assert values(mended) == [4]
 
 
+def test_a_folder_that_is_away_is_waited_for_and_nothing_of_it_is_missed(tmp_path: Path) -> None:
+    drops, away = tmp_path / "drops", tmp_path / "away"
+    drops.mkdir()
+    csv(drops, "a.csv", [1])
+    with running(FolderSource("hall", drops, "csv", settle=0.1)) as come:
+        assert come(1) == [1]
+        drops.rename(away)
+        csv(away, "b.csv", [2], at=1)
+        threading.Event().wait(0.5)
+        away.rename(drops)
+        csv(drops, "c.csv", [3], at=2)
+        assert sorted(come(3)) == [1, 2, 3]
+
+
+def test_a_folder_that_is_renamed_into_it_is_read(tmp_path: Path) -> None:
+    csv(tmp_path, "a.csv", [1])
+    hidden = tmp_path / ".day"
+    hidden.mkdir()
+    with running(FolderSource("hall", tmp_path, "csv", "**/*.csv", settle=0.1)) as come:
+        assert come(1) == [1]
+        csv(hidden, "b.csv", [2], at=1)
+        threading.Event().wait(0.5)
+        csv(tmp_path, "c.csv", [3], at=2)
+        assert come(2) == [1, 3]
+        hidden.rename(tmp_path / "day")
+        assert come(3) == [1, 3, 2]
+
+
+def test_a_row_from_the_future_stops_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("twin,time,speed\nb1,2099-01-01T00:00:00Z,9\n")
+    csv(tmp_path, "b.csv", [1])
+    with running(FolderSource("hall", tmp_path, "csv", settle=0.1)) as come:
+        assert come(2) == [9, 1]
+
+
+def test_whatever_is_in_a_file_it_is_one_dead_letter_at_most(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("twin,time,speed,speed\nb1,2026-03-01T12:00:00Z,1,2\n")
+    named = os.fsencode(tmp_path) + b"/b\xfc.csv"
+    Path(os.fsdecode(named)).write_text("twin,speed\nb1,1\n")
+    (tmp_path / "c.csv").symlink_to("c.csv")
+    csv(tmp_path, "d.csv", [1])
+    found = whole(FolderSource("hall", tmp_path, "csv"))
+    assert values(found) == [1] and len(letters(found)) == 2
+    lists = pa.table({**{n: rows([1])[n] for n in ("twin", "time")}, "speed": [[1.0, 2.0]]})
+    far = rows([1]).set_column(1, "time", pa.array([2**62], pa.timestamp("us", "UTC")))
+    for k, odd in enumerate((lists, far)):
+        pq.write_table(odd, tmp_path / f"{k}.parquet")
+    pq.write_table(rows([5.0]), tmp_path / "last.parquet")
+    found = whole(FolderSource("hall", tmp_path, "parquet"))
+    assert 5 in values(found) and len(letters(found)) <= 2
+
+
 def test_a_folder_keeps_the_promises_of_a_source(tmp_path: Path) -> None:
     count = 0
 
@@ -254,6 +307,42 @@ def test_a_table_that_is_made_anew_is_read_anew(tmp_path: Path) -> None:
         write_deltalake(tmp_path / "new", rows([7], at=7))
         (tmp_path / "new").rename(folder)
         assert come(4) == [0, 1, 2, 7]
+
+
+def test_a_table_that_is_made_anew_every_night_is_read_every_night(tmp_path: Path) -> None:
+    """Its version is the same each time."""
+    folder = tmp_path / "lake"
+    write_deltalake(folder, rows([1]))
+    first = whole(DeltaSource("lake", folder))
+    shutil.rmtree(folder)
+    write_deltalake(folder, rows([2], at=1))
+    assert values(whole(DeltaSource("lake", folder), first[-1].position)) == [2]
+    with running(DeltaSource("lake", folder)) as come:
+        assert come(1) == [2]
+        folder.rename(tmp_path / "old")
+        write_deltalake(folder, rows([3], at=2))
+        assert come(2) == [2, 3]
+
+
+def test_a_commit_that_cannot_be_read_is_a_dead_letter_and_the_next_goes_on(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows([1]))
+    first = whole(DeltaSource("lake", tmp_path))
+    there = set(tmp_path.glob("*.parquet"))
+    write_deltalake(tmp_path, rows([2], at=1), mode="append")
+    (torn,) = set(tmp_path.glob("*.parquet")) - there
+    torn.write_bytes(torn.read_bytes()[:200])
+    write_deltalake(tmp_path, rows([3], at=2), mode="append")
+    more = whole(DeltaSource("lake", tmp_path), first[-1].position)
+    assert letters(more) == ["file.unreadable"] and values(more) == [3]
+
+
+def test_a_table_whose_files_are_gone_is_an_error_of_a_replay(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows([1]))
+    for path in tmp_path.glob("*.parquet"):
+        path.unlink()
+    with pytest.raises(GemelError) as told:
+        whole(DeltaSource("lake", tmp_path))
+    assert told.value.code == "delta.unavailable"
 
 
 def test_rows_without_a_time_are_one_dead_letter_that_counts_them(tmp_path: Path) -> None:

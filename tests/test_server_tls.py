@@ -140,3 +140,23 @@ def test_others_reach_it_only_under_tls(tmp_path: Path, authority: Authority) ->
         serve(host, port=0)
     assert told.value.code == "login.no_certificate"
     assert key != other
+
+
+def test_a_key_in_the_same_file_is_told_to_nobody(tmp_path: Path, authority: Authority) -> None:
+    certificate, key = authority.issue("both")
+    both = tmp_path / "both.pem"
+    both.write_text("Prüfstand\n" + certificate.read_text() + key.read_text())
+    told = plan(tmp_path, certificate=str(both), private_key=str(both))
+    with Host(told, tmp_path / "data") as host, serve(host, port=0):
+        assert "PRIVATE" not in (tmp_path / "data" / "server.json").read_text()
+        with Client(tmp_path / "data") as client:
+            assert client.get("status")["plant"] == "hall"
+
+
+def test_names_are_a_list_and_a_certificate_needs_a_wire_that_uses_it(tmp_path: Path) -> None:
+    with pytest.raises(GemelError) as told:
+        plan(tmp_path, names="hall.example.com")
+    assert told.value.code == "plant.listen" and "list" in told.value.message
+    with pytest.raises(GemelError) as told:
+        read_to("http://127.0.0.1:8787?ca=ca.pem")
+    assert told.value.code == "plant.to"

@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -24,8 +24,9 @@ from deltalake.exceptions import DeltaError
 from gemel.clock import Clock, ManualClock
 from gemel.connect.base import Deliver, dead_letter
 from gemel.connect.files import SPAN, Replay
+from gemel.connect.folders import unreadable
 from gemel.connect.tables import TableFile
-from gemel.errors import Invalid, NotFound, Unavailable
+from gemel.errors import GemelError, Invalid, NotFound, Unavailable
 from gemel.records import Batch, Entry
 
 _log = logging.getLogger("gemel.connect")
@@ -37,19 +38,20 @@ BEGIN = ("earliest", "latest")
 
 @dataclass(frozen=True)
 class _Place:
-    """So many rows of a version: of all that it held, or of what its commit added."""
+    """So many rows of a version of the table with that id: of all that it held, or of what its
+    commit added."""
 
     version: int = -1
     rows: int = 0
     whole: bool = False
+    id: str = ""
 
     @staticmethod
     def of(position: str) -> "_Place":
         return _Place(**json.loads(position)) if position else _Place()
 
     def __str__(self) -> str:
-        told = {"version": self.version, "rows": self.rows, "whole": self.whole}
-        return json.dumps(told, separators=(",", ":"))
+        return json.dumps(asdict(self), separators=(",", ":"))
 
 
 class DeltaSource:
@@ -70,9 +72,9 @@ class DeltaSource:
         **how: Any,
     ) -> None:
         self.name, self.path, self.begin, self._how = name, Path(path), begin, how
-        self._replay = Replay.of(name, span, since)
+        self._replay = Replay.of(name, span, since, live=True)
         self._table: DeltaTable | None = None
-        self._away = False
+        self._away, self._id, self._seen = False, "", (0, 0)
         unknown = set(how) - {"columns", "units", "time_zone", "twin", "signals"}
         if unknown:
             raise TypeError(f"unexpected option '{sorted(unknown)[0]}'")
@@ -96,17 +98,20 @@ class DeltaSource:
         place, once = _Place.of(position), isinstance(clock, ManualClock)
         while not stop.is_set():
             newest = self._newest(once)
-            if newest is None or newest == place.version and place.rows == DONE:
-                if once:
-                    return
+            if newest is None:
                 stop.wait(LOOK)
             elif place.version < 0 and self.begin == "latest":
-                place = _Place(newest, DONE, whole=True)
+                place = _Place(newest, DONE, True, self._id)
                 deliver([Entry("batch", self.name, clock.now(), str(place), Batch.of([]))])
-            elif place.version < 0 or newest < place.version:  # or another table stands there now
-                place = _Place(newest, whole=True)
+            elif place.version < 0 or newest < place.version or place.id != self._id:
+                place = _Place(newest, 0, True, self._id)  # at first, or another table stands there
+            elif place.rows == DONE and newest == place.version:
+                if once:
+                    return
+                self._away = False
+                stop.wait(LOOK)
             elif place.rows == DONE:
-                place = _Place(place.version + 1)
+                place = _Place(place.version + 1, id=self._id)
             else:
                 place = self._take(place, newest, deliver, clock, stop)
 
@@ -116,40 +121,73 @@ class DeltaSource:
         """Deliver the rows of one version from its place on; where to go on."""
         try:
             rows = self._rows(place)
-        except FileNotFoundError:  # the log was cleaned, or files were joined and deleted
-            _log.warning(
-                "%s: what version %d added is gone; it is read whole, as of version %d: what is "
-                "known comes as duplicates", self.path, place.version, newest,
-            )  # fmt: skip
-            return _Place(newest, whole=True)
+        except (OSError, DeltaError) as problem:
+            gone = isinstance(problem, (FileNotFoundError, DeltaError))
+            if gone and not (place.whole and place.version == newest):
+                _log.warning(  # the log was cleaned, or files were joined and deleted
+                    "%s: what version %d brought is gone; it is read whole, as of version %d: what "
+                    "is known comes as duplicates", self.path, place.version, newest,
+                )  # fmt: skip
+                return _Place(newest, 0, True, self._id)
+            self._is_away(problem, isinstance(clock, ManualClock))
+            stop.wait(LOOK)
+            return place
+        except Exception as problem:  # whatever a reader makes of bytes that nobody foresaw
+            deliver([self._letter(place, clock, unreadable(self.path, problem), 1)])
+            return replace(place, rows=DONE)
+        self._away = False
         for entries in self._entries(rows, place, clock, stop):
             deliver(entries)
         return place if stop.is_set() else replace(place, rows=DONE)
 
+    def _letter(self, place: _Place, clock: Clock, error: GemelError, samples: int) -> Entry:
+        head = f"version {place.version}: {samples} rows".encode()
+        letter = dead_letter(self.name, clock.now(), head, error)
+        body = letter.body | {"samples": samples}
+        return replace(letter, body=body, position=str(replace(place, rows=DONE)))
+
     def _newest(self, once: bool) -> int | None:
         """The version that the table has now; None while it is away."""
         try:
-            if self._table is None:
+            if self._table is None or not self._is_the_same():
                 self._table = DeltaTable(str(self.path))
+                self._id = str(self._table.metadata().id)
+                self._seen = self._stamp()
             self._table.update_incremental()
             newest = int(self._table.version())
-            if not (self.path / "_delta_log" / f"{newest:020d}.json").exists():  # made anew
-                self._table = DeltaTable(str(self.path))
-            newest = int(self._table.version())
+            self._seen = self._stamp()
         except (DeltaError, OSError) as problem:
-            if once:
-                raise Unavailable(
-                    "delta.unavailable",
-                    f"the table could not be read: {problem}",
-                    where=str(self.path),
-                    mend="see that it is there and may be read, and begin again",
-                ) from problem
-            if not self._away:
-                _log.warning("%s is away: %s; trying on", self.path, problem)
-            self._table, self._away = None, True
+            self._is_away(problem, once)
+            self._table = None
             return None
-        self._away = False
         return newest
+
+    def _is_the_same(self) -> bool:
+        """Whether the commit that we know last is still the very file that it was."""
+        try:
+            return self._stamp() == self._seen
+        except FileNotFoundError:
+            return False
+
+    def _stamp(self) -> tuple[int, int]:
+        assert self._table is not None
+        told = self._commit(int(self._table.version())).stat()
+        return told.st_ino, told.st_mtime_ns
+
+    def _commit(self, version: int) -> Path:
+        return self.path / "_delta_log" / f"{version:020d}.json"
+
+    def _is_away(self, problem: object, once: bool) -> None:
+        if once:
+            raise Unavailable(
+                "delta.unavailable",
+                f"the table could not be read: {problem}",
+                where=str(self.path),
+                mend="see that it is there and may be read, and begin again",
+            )
+        if not self._away:
+            _log.warning("%s is away: %s; trying on", self.path, problem)
+        self._away = True
 
     def _entries(
         self, rows: pa.Table, place: _Place, clock: Clock, stop: threading.Event
@@ -165,21 +203,16 @@ class DeltaSource:
                 stop,
                 lambda done: str(replace(place, rows=done)),
             )
-        except Invalid as error:
-            head = f"version {place.version}: {rows.num_rows} rows".encode()
-            letter = dead_letter(self.name, clock.now(), head, error)
-            body = letter.body | {"samples": rows.num_rows}
-            yield [replace(letter, body=body, position=str(replace(place, rows=DONE)))]
+        except Exception as problem:  # as above
+            error = problem if isinstance(problem, GemelError) else unreadable(self.path, problem)
+            yield [self._letter(place, clock, error, rows.num_rows)]
 
     def _rows(self, place: _Place) -> pa.Table:
         """What a version held, or what its commit added."""
         if place.whole:
-            try:
-                return DeltaTable(str(self.path), version=place.version).to_pyarrow_table()
-            except DeltaError as problem:
-                raise FileNotFoundError(str(problem)) from problem
-        commit = self.path / "_delta_log" / f"{place.version:020d}.json"
-        told = [json.loads(line) for line in commit.read_text(encoding="utf-8").splitlines()]
+            return DeltaTable(str(self.path), version=place.version).to_pyarrow_table()
+        lines = self._commit(place.version).read_text(encoding="utf-8").splitlines()
+        told = [json.loads(line) for line in lines]
         added = [one["add"] for one in told if one.get("add", {}).get("dataChange")]
         tables = []
         for one in added:

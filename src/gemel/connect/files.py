@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gemel.clock import SECOND, Clock, ManualClock, parse_duration, parse_instant
+from gemel.clock import SECOND, Clock, ManualClock, WallClock, parse_duration, parse_instant
 from gemel.connect.base import Deliver, dead_letter
 from gemel.connect.tables import Block, TableFile
 from gemel.records import Batch, Entry, Instants
@@ -73,18 +73,19 @@ class FileSource:
 @dataclass(frozen=True)
 class Replay:
     """How tables become entries of a source. span: ns of data in one entry at most · since: rows at
-    or before this instant are left out"""
+    or before this instant are left out · live: at the wall's clock a row is delivered as it is
+    read, and one from the future stops nobody"""
 
     name: str
     span: int
     since: int | None = None
+    live: bool = False
 
     @staticmethod
-    def of(name: str, span: str | float = SPAN, since: str = "") -> "Replay":
+    def of(name: str, span: str | float = SPAN, since: str = "", live: bool = False) -> "Replay":
         """From what a plant file says."""
-        return Replay(
-            name, int(parse_duration(span) * SECOND), parse_instant(since) if since else None
-        )
+        first = parse_instant(since) if since else None
+        return Replay(name, int(parse_duration(span) * SECOND), first, live)
 
     def entries(
         self,
@@ -103,7 +104,9 @@ class Replay:
             if self.since is not None:
                 row = max(row, int(np.searchsorted(block.instant, self.since, "right")))
             while row < rows:
-                end = _due(clock, stop, block.instant, row, self._end(block, row))
+                end = self._end(block, row)
+                if not (self.live and isinstance(clock, WallClock)):
+                    end = _due(clock, stop, block.instant, row, end)
                 if stop.is_set():
                     return
                 yield self._entries(block, row, end, place(first + end), clock.now())

@@ -9,9 +9,11 @@ system knows by the time of their last change (ctime: a copy or a rename sets it
 file says of itself), in the order of their names. A file that changes comes again, whole: what was
 known of it are duplicates. So that nobody reads half a file, one is read only when it has been
 still for `settle` seconds; best is to write it under a name that does not fit, and to rename it.
+Rename files, not folders of them: a folder that is renamed while Gemel is away brings no news.
 """
 
 import json
+import logging
 import os
 import re
 import threading
@@ -25,8 +27,10 @@ from gemel.clock import SECOND, Clock, ManualClock, WallClock, parse_duration
 from gemel.connect.base import Deliver, dead_letter
 from gemel.connect.files import SPAN, Replay
 from gemel.connect.tables import TableFile
-from gemel.errors import Invalid, NotFound
+from gemel.errors import GemelError, Invalid, NotFound, Unavailable
 from gemel.records import Entry
+
+_log = logging.getLogger("gemel.connect")
 
 FITS = {"csv": "*.csv", "parquet": "*.parquet"}
 DONE = -1  # rows of a file of which no more is to be read
@@ -44,6 +48,11 @@ class _Place:
     file: str = ""
     rows: int = 0
 
+    def has(self, file: str, changed: int) -> bool:
+        """Whether a file is of this round, and not done."""
+        before = file < self.file or (file == self.file and self.rows == DONE)
+        return self.since < changed <= self.until and not before
+
     @staticmethod
     def of(position: str) -> "_Place":
         return _Place(**json.loads(position)) if position else _Place()
@@ -60,8 +69,8 @@ class FolderSource:
     there, else also those that come.
 
     files: which, by their path in the folder: * is any part of a name, ** any folders, {twin} the
-    name of the twin, for files that tell of one and do not say so: "{twin}_*.csv". What begins with
-    a dot is never read.
+    shortest name that fits, of the twin of files that do not say so: "{twin}_*.csv". What begins
+    with a dot is never read.
     settle: seconds, or "10s", that a file must have been still · everything else: of `FileSource`
     """
 
@@ -78,9 +87,9 @@ class FolderSource:
         **how: Any,
     ) -> None:
         self.name, self.path, self.format, self._how = name, Path(path), format, how
-        self._took = 0.0  # s for the last look at the folder
+        self._took, self._away = 0.0, False  # s for the last look at the folder
         self._settle = int(parse_duration(settle) * SECOND)
-        self._replay = Replay.of(name, span, since)
+        self._replay = Replay.of(name, span, since, live=True)
         self._fits = _pattern(files or FITS[format], name)
         unknown = set(how) - {"columns", "units", "time_zone", "twin", "signals", "delimiter"}
         if unknown:
@@ -96,44 +105,57 @@ class FolderSource:
     def run(self, deliver: Deliver, position: str, clock: Clock, stop: threading.Event) -> None:
         """Deliver what is due after `position`; returns only with a `ManualClock`, or stopped."""
         place, once = _Place.of(position), isinstance(clock, ManualClock)
-        if not place.until:
-            place = _Place(until=self._still(once))
+        self._known: set[str] | None = None
         while not stop.is_set():
-            for file in self._due(place):
+            found = self._look(place, once)
+            if place.until == place.since:  # a new round, of what is still
+                still = WallClock().now() - (0 if once else self._settle)  # as the disk counts
+                until = max((at for at in found.values() if place.since < at <= still), default=0)
+                if not until:
+                    if once:
+                        return
+                    stop.wait(max(LOOK, SHARE * self._took))
+                    continue
+                place = _Place(place.since, until)
+            for file in sorted(name for name, at in found.items() if place.has(name, at)):
                 rows = place.rows if file == place.file else 0
                 here = replace(place, file=file, rows=rows)
                 for entries in self._entries(file, here, clock, stop):
                     deliver(entries)
                 if stop.is_set():
                     return
-            until = max(self._still(once), place.until)
-            if once and not any(True for _ in self._due(_Place(place.until, until))):
-                return
-            place = _Place(place.until, until)
-            if not once:
-                stop.wait(max(LOOK, SHARE * self._took))
+            place = _Place(place.until, place.until)
 
-    def _still(self, once: bool) -> int:
-        return WallClock().now() - (0 if once else self._settle)  # as the file system counts
-
-    def _due(self, place: _Place) -> Iterator[str]:
-        """The files of a round from its place on, by their paths in the folder."""
-        found, began = [], time.monotonic()
-        for folder, inner, names in os.walk(self.path):
-            inner[:] = [name for name in inner if not name.startswith(".")]
-            for name in names:
-                file = (Path(folder) / name).relative_to(self.path).as_posix()
-                if file < place.file or (file == place.file and place.rows == DONE):
-                    continue
-                if not name.startswith(".") and self._fits.fullmatch(file):
-                    try:
-                        changed = (self.path / file).stat().st_ctime_ns
-                    except FileNotFoundError:
-                        continue  # gone between two looks
-                    if place.since < changed <= place.until:
-                        found.append(file)
-        self._took = time.monotonic() - began
-        yield from sorted(found)
+    def _look(self, place: _Place, once: bool) -> dict[str, int]:
+        """Every file that fits, by its path in the folder, and when it came, ns. Of a file that was
+        not there at the last look that is since then, whatever it says: folders are renamed too."""
+        found, began = {}, time.monotonic()
+        try:
+            for folder, inner, names in os.walk(self.path, onerror=_raise):
+                inner[:] = [name for name in inner if not name.startswith(".")]
+                for name in names:
+                    file = (Path(folder) / name).relative_to(self.path).as_posix()
+                    if not name.startswith(".") and self._fits.fullmatch(file):
+                        if changed := _changed(self.path / file):
+                            found[file] = changed
+        except OSError as problem:
+            if once:
+                raise Unavailable(
+                    "folder.unavailable",
+                    f"the folder could not be read: {problem}",
+                    where=str(self.path),
+                    mend="see that it is there and may be read, and begin again",
+                ) from problem
+            if not self._away:
+                _log.warning("%s is away: %s; trying on", self.path, problem)
+            self._away = True
+            return {}
+        self._away, self._took = False, time.monotonic() - began
+        if self._known is not None:
+            for file in found.keys() - self._known:
+                found[file] = max(found[file], place.since + 1)
+        self._known = set(found)
+        return found
 
     def _entries(
         self, file: str, place: _Place, clock: Clock, stop: threading.Event
@@ -150,16 +172,39 @@ class FolderSource:
                 stop,
                 lambda rows: str(replace(place, rows=rows)),
             )
-        except (Invalid, NotFound) as error:
-            letter = dead_letter(self.name, clock.now(), file.encode(), error)
+        except Exception as problem:  # whatever a reader makes of bytes that nobody foresaw
+            error = problem if isinstance(problem, GemelError) else unreadable(self.path, problem)
+            letter = dead_letter(self.name, clock.now(), os.fsencode(file), error)
             yield [replace(letter, position=str(replace(place, rows=DONE)))]
+
+
+def unreadable(path: Path, problem: object) -> Invalid:
+    """The error of rows that no reader could make sense of."""
+    return Invalid(
+        "file.unreadable",
+        f"it cannot be read: {str(problem)[:200]}",
+        where=str(path),
+        mend="give a CSV file with a header line, or a whole Parquet file",
+    )
+
+
+def _changed(path: Path) -> int:
+    """When a file came there, or what a link leads to: ns; 0 where that cannot be said now."""
+    try:
+        return max(path.lstat().st_ctime_ns, path.stat().st_ctime_ns)
+    except OSError:
+        return 0
+
+
+def _raise(problem: OSError) -> None:
+    raise problem
 
 
 def _pattern(files: str, name: str) -> re.Pattern[str]:
     """What a path in the folder must be."""
     told = ""
     for part in re.split(r"(\*\*/|\*|\{[^}]*\})", files):
-        if part == "{twin}":
+        if part == "{twin}" and "(?P<twin>" not in told:
             told += r"(?P<twin>[^/]+?)"
         elif part.startswith("{"):
             raise Invalid(

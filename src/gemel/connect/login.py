@@ -5,6 +5,7 @@ Never   shows a secret: neither in a `repr` nor in an error.
 """
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,6 +132,16 @@ def known_again(certificate: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not be an authority
-    end = "-----END CERTIFICATE-----"
-    context.load_verify_locations(cadata=certificate.partition(end)[0] + end + "\n")
+    context.load_verify_locations(cadata=certificate)
     return context
+
+
+def certificate_of(tls: Tls) -> str:
+    """The server's own certificate, PEM, and nothing else of what its file holds."""
+    text = Path(tls.certificate).read_text("utf-8", "replace")
+    found = re.search(
+        "-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----", text
+    )
+    if found is None:
+        raise no_certificate(tls, "there is no BEGIN CERTIFICATE in it")
+    return found[0] + "\n"

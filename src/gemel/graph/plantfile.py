@@ -273,9 +273,17 @@ def read_plant(raw: dict[str, Any], where: str = "plant.toml") -> PlantFile:
 
 def _listening(raw: dict[str, Any], where: str) -> Listening:
     _refuse_unknown(raw, {"listen", "names", "certificate", "private_key"}, where)
+    names = raw.get("names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Invalid(
+            "plant.listen",
+            "names is not a list of names",
+            where=where,
+            mend='write names = ["hall.example.com"]',
+        )
     told = Listening(
         str(raw.get("listen", Listening.address)),
-        tuple(str(name).lower() for name in raw.get("names", ())),
+        tuple(name.lower() for name in names),
         str(raw.get("certificate", "")),
         str(raw.get("private_key", "")),
     )

@@ -167,6 +167,13 @@ def read_to(url: str, *, token: str = "", arrow: bool = False) -> To:
     asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     rows = FRAME if arrow else 0
     if scheme in ("http", "https") and parts.netloc:
+        if "ca" in asked and scheme == "http":
+            raise Invalid(
+                "plant.to",
+                "a certificate is trusted, and the wire is bare",
+                where=url.partition("?")[0],
+                mend="write https:// for TLS, or leave ca out",
+            )
         base = f"{scheme}://{parts.netloc}"
         return ToHttp(base, token, asked.get("source", "http"), rows, asked.get("ca", ""))
     if scheme == "kafka" and parts.netloc:
@@ -303,7 +310,7 @@ class HttpWire:
             params={"source": to.source},
             timeout=60.0,
             trust_env=False,
-            verify=tls_context(Tls(to.ca)) if to.ca else True,
+            verify=tls_context(Tls(to.ca)) if to.url.startswith("https") else True,
         )
         self._thread = threading.Thread(target=self._run, name="plant-http", daemon=True)
 

@@ -22,7 +22,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from gemel.connect.login import Tls, no_certificate, read_login
+from gemel.connect.login import (
+    Tls,
+    certificate_of,
+    known_again,
+    no_certificate,
+    read_login,
+)
 from gemel.errors import (
     Bug,
     Conflict,
@@ -208,7 +214,7 @@ class Server:
         try:
             told = {"url": self.url, "pid": os.getpid()}
             if tls:  # so that who finds it here knows it again
-                told["certificate"] = Path(tls.certificate).read_text("utf-8", "replace")
+                told["certificate"] = certificate_of(tls)
             small.put(self._file, json.dumps(told))
         except Unavailable:
             self.stop()
@@ -251,6 +257,7 @@ def _tls(listening: Listening, folder: Path) -> Tls | None:
         try:
             pair = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             pair.load_cert_chain(tls.certificate, tls.key, password="")  # else it would ask
+            known_again(certificate_of(tls))
         except OSError as problem:
             raise no_certificate(tls, problem) from None
     return tls
