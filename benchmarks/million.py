@@ -75,9 +75,9 @@ def plant(twins: int) -> Plan:
 )
 def million() -> dict[str, float]:
     """One sample a second of each of 1,000,000 twins over HTTP, for five minutes: the slope of
-    the lag (now less the newest estimate, the most of each second) and of the memory (the most of each minute: a compaction
-    takes some, and gives it back), the median lag, the host's CPU in cores, and how often its
-    history was compacted meanwhile."""
+    the lag (now less the newest estimate, the most of each second) and of the memory (the most of
+    each minute: a compaction takes some, and gives it back), the median lag, the host's CPU in
+    cores, and how often its history was compacted meanwhile."""
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
         start = [sys.executable, "-m", "benchmarks.million", folder, str(TWINS)]
