@@ -185,6 +185,20 @@ def test_a_folder_that_is_away_is_waited_for_and_nothing_of_it_is_missed(tmp_pat
         assert sorted(come(3)) == [1, 2, 3]
 
 
+def test_a_start_in_mid_round_while_the_folder_is_away_misses_nothing(tmp_path: Path) -> None:
+    drops, away = tmp_path / "drops", tmp_path / "away"
+    drops.mkdir()
+    for k, name in enumerate(("a.csv", "b.csv")):
+        csv(drops, name, [k], at=k)
+    first = whole(FolderSource("hall", drops, "csv"))[0]  # killed after it: b.csv is of its round
+    source = FolderSource("hall", drops, "csv", settle=0.1)
+    drops.rename(away)
+    with running(source, first.position) as come:
+        threading.Event().wait(0.3)
+        away.rename(drops)
+        assert come(1) == [1]
+
+
 def test_a_folder_that_is_renamed_into_it_is_read(tmp_path: Path) -> None:
     csv(tmp_path, "a.csv", [1])
     hidden = tmp_path / ".day"

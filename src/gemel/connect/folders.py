@@ -19,7 +19,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,7 @@ class _Place:
         return _Place(**json.loads(position)) if position else _Place()
 
     def __str__(self) -> str:
-        return json.dumps(
-            {"since": self.since, "until": self.until, "file": self.file, "rows": self.rows},
-            separators=(",", ":"),
-        )
+        return json.dumps(asdict(self), separators=(",", ":"))
 
 
 class FolderSource:
@@ -108,6 +105,9 @@ class FolderSource:
         self._known: set[str] | None = None
         while not stop.is_set():
             found = self._look(place, once)
+            if found is None:
+                stop.wait(LOOK)
+                continue
             if place.until == place.since:  # a new round, of what is still
                 still = WallClock().now() - (0 if once else self._settle)  # as the disk counts
                 until = max((at for at in found.values() if place.since < at <= still), default=0)
@@ -126,9 +126,10 @@ class FolderSource:
                     return
             place = _Place(place.until, place.until)
 
-    def _look(self, place: _Place, once: bool) -> dict[str, int]:
+    def _look(self, place: _Place, once: bool) -> dict[str, int] | None:
         """Every file that fits, by its path in the folder, and when it came, ns. Of a file that was
-        not there at the last look that is since then, whatever it says: folders are renamed too."""
+        not there at the last look that is since then, whatever it says: folders are renamed too.
+        None while the folder is away."""
         found, began = {}, time.monotonic()
         try:
             for folder, inner, names in os.walk(self.path, onerror=_raise):
@@ -149,7 +150,7 @@ class FolderSource:
             if not self._away:
                 _log.warning("%s is away: %s; trying on", self.path, problem)
             self._away = True
-            return {}
+            return None
         self._away, self._took = False, time.monotonic() - began
         if self._known is not None:
             for file in found.keys() - self._known:
