@@ -338,6 +338,46 @@ def test_a_table_that_is_made_anew_every_night_is_read_every_night(tmp_path: Pat
         assert come(2) == [2, 3]
 
 
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("when", ["opened", "looked at"])
+def test_a_table_that_is_made_anew_in_the_midst_of_a_look_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, before: bool
+) -> None:
+    """Whether it is before or after the library looked at it."""
+    folder, due = tmp_path / "lake", threading.Event()
+
+    def make_anew(now: str) -> None:
+        if when == now and due.is_set():
+            due.clear()
+            folder.rename(tmp_path / "old")
+            write_deltalake(folder, rows([2], at=1))
+
+    class Table(deltas.DeltaTable):
+        def __init__(self, *given: Any, **how: Any) -> None:
+            if before:
+                make_anew("opened")
+            super().__init__(*given, **how)
+            make_anew("opened")
+
+        def update_incremental(self) -> None:
+            if before:
+                make_anew("looked at")
+            super().update_incremental()
+            make_anew("looked at")
+
+    write_deltalake(folder, rows([1]))
+    monkeypatch.setattr(deltas, "DeltaTable", Table)
+    if when == "opened":
+        due.set()
+    with running(DeltaSource("lake", folder)) as come:
+        if when == "looked at":
+            assert come(1) == [1]
+            due.set()
+            assert come(2) == [1, 2]
+        else:
+            assert come(1) == [2]
+
+
 def test_a_commit_that_cannot_be_read_is_a_dead_letter_and_the_next_goes_on(tmp_path: Path) -> None:
     write_deltalake(tmp_path, rows([1]))
     first = whole(DeltaSource("lake", tmp_path))

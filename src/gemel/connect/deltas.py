@@ -9,6 +9,8 @@ more are duplicates, or corrections where they say something else.
 
 import json
 import logging
+import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +36,7 @@ _log = logging.getLogger("gemel.connect")
 DONE = -1  # rows of a version of which no more is to be read
 LOOK = 1.0  # s between two looks for a commit
 BEGIN = ("earliest", "latest")
+_COMMIT = re.compile(r"\d{20}\.json")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ class DeltaSource:
         self.name, self.path, self.begin, self._how = name, Path(path), begin, how
         self._replay = Replay.of(name, span, since, live=True)
         self._table: DeltaTable | None = None
-        self._away, self._id, self._seen = False, "", (0, 0)
+        self._away, self._id = False, ""
+        self._seen = 0, (0, 0)  # the last commit that we know, and of which file it was told
         unknown = set(how) - {"columns", "units", "time_zone", "twin", "signals"}
         if unknown:
             raise TypeError(f"unexpected option '{sorted(unknown)[0]}'")
@@ -150,28 +154,37 @@ class DeltaSource:
         """The version that the table has now; None while it is away."""
         try:
             if self._table is None or not self._is_the_same():
+                self._seen = self._last_commit()
                 self._table = DeltaTable(str(self.path))
                 self._id = str(self._table.metadata().id)
-                self._seen = self._stamp()
-            self._table.update_incremental()
+            else:
+                self._table.update_incremental()
             newest = int(self._table.version())
-            self._seen = self._stamp()
+            seen = newest, self._stamp(newest)
+            if self._is_the_same():
+                self._seen = seen
+                return newest
         except (DeltaError, OSError) as problem:
             self._is_away(problem, once)
-            self._table = None
-            return None
-        return newest
+        self._table = None  # away, or made anew as we looked: what we have may be of either
+        return None
 
     def _is_the_same(self) -> bool:
         """Whether the commit that we know last is still the very file that it was."""
+        version, stamp = self._seen
         try:
-            return self._stamp() == self._seen
+            return self._stamp(version) == stamp
         except FileNotFoundError:
             return False
 
-    def _stamp(self) -> tuple[int, int]:
-        assert self._table is not None
-        told = self._commit(int(self._table.version())).stat()
+    def _last_commit(self) -> tuple[int, tuple[int, int]]:
+        log = self.path / "_delta_log"
+        told = (int(name[:20]) for name in os.listdir(log) if _COMMIT.fullmatch(name))
+        version = max(told, default=0)
+        return version, self._stamp(version)
+
+    def _stamp(self, version: int) -> tuple[int, int]:
+        told = self._commit(version).stat()
         return told.st_ino, told.st_mtime_ns
 
     def _commit(self, version: int) -> Path:

@@ -36,6 +36,7 @@ FITS = {"csv": "*.csv", "parquet": "*.parquet"}
 DONE = -1  # rows of a file of which no more is to be read
 LOOK = 1.0  # s between two looks at a folder in which nothing is due, at least ...
 SHARE = 20  # ... and as many times as long as a look takes
+GRAIN = 0.02  # s, longer than a file system's clock stands: a round ends before what may still come
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,16 @@ class FolderSource:
         """Deliver what is due after `position`; returns only with a `ManualClock`, or stopped."""
         place, once = _Place.of(position), isinstance(clock, ManualClock)
         self._known: set[str] | None = None
+        settle = max(0 if once else self._settle, int(GRAIN * SECOND))
+        if once:
+            stop.wait(GRAIN)
         while not stop.is_set():
             found = self._look(place, once)
             if found is None:
                 stop.wait(LOOK)
                 continue
             if place.until == place.since:  # a new round, of what is still
-                still = WallClock().now() - (0 if once else self._settle)  # as the disk counts
+                still = WallClock().now() - settle  # as the disk counts
                 until = max((at for at in found.values() if place.since < at <= still), default=0)
                 if not until:
                     if once:
