@@ -28,7 +28,7 @@ from amqtt.plugins.base import BaseAuthPlugin
 from gemel.errors import Invalid, Unavailable
 
 _log = logging.getLogger("gemel.mqtt")
-PATIENCE = 5.0  # s for connections to close
+PATIENCE = 2.0  # s for connections to close; well below what a sender repeats (`gemel.plant`: 10)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -92,7 +92,7 @@ class EmbeddedBroker:
         if self._loop is None or self._broker is None:
             return
         try:
-            asyncio.run_coroutine_threadsafe(self._broker.shutdown(), self._loop).result(PATIENCE)
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(PATIENCE)
         except TimeoutError:
             _log.warning("some connection of the embedded broker would not close: it is cut")
         finally:
@@ -117,6 +117,15 @@ class EmbeddedBroker:
         # The one way to learn which free port the system gave.
         self.port = broker._servers["default"].instance.sockets[0].getsockname()[1]
 
+    async def _close(self) -> None:
+        self._listen_no_more()  # else who comes back at once is taken in, and its messages lost
+        await self._broker.shutdown()
+
+    def _listen_no_more(self) -> None:
+        for server in self._broker._servers.values() if self._broker is not None else ():
+            if server.instance is not None:
+                server.instance.close()
+
     def _run(self) -> None:
         assert self._loop is not None
         asyncio.set_event_loop(self._loop)
@@ -130,9 +139,7 @@ class EmbeddedBroker:
 
     async def _cut(self) -> None:
         """Close what amqtt has left open: now and then its shutdown waits for a client for ever."""
-        for server in self._broker._servers.values() if self._broker is not None else ():
-            if server.instance is not None:
-                server.instance.close()
+        self._listen_no_more()
         # Of the loop, which alone knows every connection.
         for transport in list(getattr(self._loop, "_transports", {}).values()):
             transport.abort()

@@ -169,9 +169,16 @@ class Client(paho.Client):
         piece, self._ahead = self._ahead[:bufsize], self._ahead[bufsize:]
         return bytes(piece)
 
+    def _send_publish(self, *given: Any, **how: Any) -> MQTTErrorCode:
+        """Only once the broker has welcomed us: what another thread publishes while this one opens
+        the connection would go before the CONNECT, and the broker hang up. It goes after it."""
+        if not self.is_connected():
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        return super()._send_publish(*given, **how)
+
     def ack_all(self, numbers: Sequence[int]) -> None:
-        """Acknowledge messages of QoS 1 by their numbers."""
-        if numbers:
+        """Acknowledge messages of QoS 1 by their numbers; on a lost connection they come again."""
+        if numbers and self.is_connected():
             packets = b"".join(struct.pack("!BBH", 0x40, 2, number) for number in numbers)
             self._packet_queue(0x40, packets, numbers[-1], 1)
 

@@ -110,7 +110,12 @@ class Simulator:
                     save_at = began + max(SAVE, took / SAVE_SHARE)
                 stop.wait(min(0.05, config.every / config.speed / 4))
             self._obey()
-            self.wire.flush(2.0 if stop.is_set() else 60.0)
+            for _ in range(30):
+                left = self.wire.flush(2.0)
+                if self.wire.problem is not None:
+                    raise self.wire.problem
+                if not left or stop.is_set():
+                    break
         finally:
             self.close()
 

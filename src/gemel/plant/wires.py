@@ -41,7 +41,7 @@ from gemel.plant.frames import Parcel
 
 log = logging.getLogger("gemel.plant")
 
-RESEND = 5.0  # s of the wall before an outage whose messages are repeated after it
+RESEND = 10.0  # s of the wall before an outage whose messages are repeated after it
 PAUSE = 3.0  # s of the wall after a reconnect, for the subscribers to come back too
 BODY = 4 << 20  # bytes of an HTTP body of lines, about
 LINES = 20_000  # messages of one
@@ -252,13 +252,14 @@ class MqttWire:
 
     def flush(self, seconds: float) -> int:
         until = time.monotonic() + seconds
-        while self._outbox and self.client.is_connected() and time.monotonic() < until:
+        while self._outbox and self.problem is None and time.monotonic() < until:
             time.sleep(0.01)
         return len(self._outbox)
 
     def unsent(self) -> list[Parcel]:
         with self._lock:
-            return list(self._outbox.values())
+            due = [parcel for _, parcel in self._recent] if self._repeat_at else []
+            return due + list(self._outbox.values())
 
     def close(self) -> None:
         end(self.client)
@@ -280,7 +281,8 @@ class MqttWire:
         self, client: paho.Client, data: Any, flags: Any, code: Any, props: Any
     ) -> None:
         if code.is_failure and not self._said:
-            log.warning("%s is away; telemetry is kept until it is back", self.to.address)
+            why = self.client.why(code)
+            log.warning("%s is away (%s); telemetry is kept until it is back", self.to.address, why)
             self._said = True
 
     def _on_message(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
