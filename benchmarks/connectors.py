@@ -32,7 +32,8 @@ from benchmarks.runner import ROOT, figure
 from benchmarks.telemetry import BEGIN, EVERY, NOISE, UNITS, plant, sound
 from gemel.clock import ManualClock, format_instant
 from gemel.connect.kafka import Cluster, KafkaSource
-from gemel.connect.mqtt import Address, MqttSource
+from gemel.connect.link import Address
+from gemel.connect.mqtt import MqttSource
 from gemel.flow.loop import Loop
 from gemel.records import Entry
 from gemel.store.journalfile import SqliteJournal

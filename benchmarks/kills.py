@@ -28,7 +28,8 @@ from deltalake import DeltaTable
 from benchmarks.runner import figure
 from gemel import hooks
 from gemel.connect.broker import EmbeddedBroker
-from gemel.connect.mqtt import Address, MqttSink
+from gemel.connect.link import Address
+from gemel.connect.mqtt import MqttSink
 from gemel.errors import GemelError
 from gemel.flow import loop
 from gemel.flow.fleet import Plan, load_plan

@@ -45,7 +45,7 @@ from benchmarks.runner import ROOT, figure
 from gemel import hooks
 from gemel.clock import SECOND, ManualClock
 from gemel.connect import kafka
-from gemel.connect.mqtt import Address, connect_client
+from gemel.connect.link import Address, connect_client
 from gemel.flow import loop
 from gemel.flow.fleet import Plan, load_plan
 from gemel.flow.host import Host

@@ -32,8 +32,9 @@ from gemel.clock import WallClock
 from gemel.connect.base import Deliver
 from gemel.connect.broker import EmbeddedBroker, PasswordPlugin
 from gemel.connect.files import FileSource
+from gemel.connect.link import Address, begin, connect_client, end
 from gemel.connect.login import Tls
-from gemel.connect.mqtt import Address, MqttSink, MqttSource, ShadowSink, begin, connect_client, end
+from gemel.connect.mqtt import MqttSink, MqttSource, ShadowSink
 from gemel.connect.sparkplug import Metric, Payload, rebirth, write_payload
 from gemel.connect.things import Things
 from gemel.errors import Denied, GemelError, Invalid

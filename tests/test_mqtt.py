@@ -17,7 +17,8 @@ import pytest
 from gemel import hooks
 from gemel.clock import SECOND, WallClock
 from gemel.connect.broker import EmbeddedBroker
-from gemel.connect.mqtt import Address, MqttSink, MqttSource, begin, connect_client, end, listen
+from gemel.connect.link import Address, begin, connect_client, end
+from gemel.connect.mqtt import MqttSink, MqttSource, listen
 from gemel.errors import Denied, Invalid, Unavailable
 from gemel.plant.simulator import PlantConfig, Simulator
 from gemel.plant.truth import DAY, START

@@ -16,7 +16,8 @@ from tests.test_mqtt import Mosquitto, Running, order
 
 from gemel.clock import SECOND
 from gemel.connect.kafka import Cluster, KafkaSink, KafkaSource
-from gemel.connect.mqtt import MqttSource, parse_url
+from gemel.connect.link import parse_url
+from gemel.connect.mqtt import MqttSource
 from gemel.flow.fleet import load_plan
 from gemel.flow.host import Host
 from gemel.flow.trust import Trust

@@ -250,10 +250,10 @@ def _to(to: str, folder: Path, form: str) -> Any:
         if not token and (folder / "token").exists():
             token = (folder / "token").read_text(encoding="utf-8").strip()
         return wires.read_to(to, token=token, arrow=form == "arrow")
-    return wires.ToMqtt(_broker(load("gemel.connect.mqtt"), folder))
+    return wires.ToMqtt(_broker(load("gemel.connect.link"), folder))
 
 
-def _broker(mqtt: Any, folder: Path) -> Any:
+def _broker(link: Any, folder: Path) -> Any:
     told = load("gemel.flow.sources").read_broker(folder)
     if not told:
         raise NotFound(
@@ -262,7 +262,7 @@ def _broker(mqtt: Any, folder: Path) -> Any:
             where=str(folder / "broker.json"),
             mend="start the plant with gemel run first, or give an address with --to",
         )
-    return mqtt.Address(told["host"], told["port"], told["user"], told["password"])
+    return link.Address(told["host"], told["port"], told["user"], told["password"])
 
 
 @app.command(rich_help_panel=MAKE, epilog="Example: gemel init --from pump.csv --to pump")

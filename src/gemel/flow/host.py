@@ -20,7 +20,7 @@ from gemel.connect.base import Source, dead_letter
 from gemel.connect.broker import EmbeddedBroker
 from gemel.connect.decoded import Decoded
 from gemel.connect.http import Inlet
-from gemel.connect.mqtt import Address
+from gemel.connect.link import Address
 from gemel.errors import (
     Bug,
     Conflict,

@@ -18,8 +18,9 @@ from gemel.connect.folders import FolderSource
 from gemel.connect.formats import Ours, decoder_of
 from gemel.connect.http import Inlet
 from gemel.connect.kafka import MECHANISM, Cluster, KafkaSink, KafkaSource
+from gemel.connect.link import Address, parse_url
 from gemel.connect.login import LOGIN, read_login
-from gemel.connect.mqtt import Address, MqttSink, MqttSource, ShadowSink, parse_url
+from gemel.connect.mqtt import MqttSink, MqttSource, ShadowSink
 from gemel.connect.shadow import UPDATE
 from gemel.connect.things import Things
 from gemel.errors import Invalid, Unavailable

@@ -24,18 +24,9 @@ import httpx
 import paho.mqtt.client as paho
 
 from gemel.connect import kafka
+from gemel.connect.link import REFUSED, Address, begin, connect_client, end, parse_url, refusal
 from gemel.connect.login import Login, Tls, tls_context
-from gemel.connect.mqtt import (
-    REFUSED,
-    Address,
-    Topics,
-    begin,
-    connect_client,
-    end,
-    parse_url,
-    refusal,
-    topic_of,
-)
+from gemel.connect.mqtt import Topics, topic_of
 from gemel.errors import Denied, GemelError, Invalid
 from gemel.plant.frames import Parcel
 
