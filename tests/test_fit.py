@@ -143,6 +143,13 @@ def regular(rows: int, gap_at: int, missing_at: int) -> lifecycle.History:
     )
 
 
+def test_before_any_history_there_is_nothing_to_judge() -> None:
+    """A fit that is asked for then says so, and does not crash."""
+    none = lifecycle.History(np.empty(0, np.int64), *(np.empty((0, 1)) for _ in range(3)))
+    assert lifecycle.runs(none, 60.0) == []
+    assert not lifecycle.windows([none], 60.0, warm=10, judged=5).mask.any()
+
+
 def test_windows_never_cross_a_gap_and_judge_no_reading_twice() -> None:
     told = regular(1000, gap_at=300, missing_at=600)
     assert lifecycle.runs(told, 60.0) == [(0, 300), (300, 600), (601, 1000)]

@@ -9,6 +9,7 @@ Never   fits (kernels/fit.py does) and never reads a store: it is handed arrays.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,10 +108,8 @@ def runs(history: History, every: float) -> list[tuple[int, int]]:
     regular = np.abs(step - every * SECOND) <= SECOND
     joined = whole & np.r_[False, whole[:-1]] & regular
     number = np.cumsum(~joined)
-    edges = np.flatnonzero(np.diff(number, prepend=number[:1] - 1))
-    return [
-        (int(a), int(b)) for a, b in zip(edges, [*edges[1:], len(number)], strict=True) if whole[a]
-    ]
+    edges = [*np.flatnonzero(np.diff(number, prepend=number[:1] - 1)).tolist(), len(number)]
+    return [(a, b) for a, b in pairwise(edges) if whole[a]]
 
 
 def windows(
