@@ -32,9 +32,7 @@ from gemel.store.delta import REPLACED
 
 TWINS, PART, LASTS, WARM = 1_000_000, 100_000, 300, 90
 MARK = 0x1122334455667788  # stands for the instant in a frame until it is sent
-LOOKS = (
-    10  # at the lag, a second: the most of them is told, else the phase of the looks shows in it
-)
+LOOKS = 10  # at the lag, a second; the most of them is told, else their phase shows in it
 KINDS = 4  # frames of each part, with different values
 
 

@@ -379,6 +379,20 @@ def test_the_plant_obeys_replies_and_loses_nothing_while_gemel_is_away(
     assert saved["outbox"] == [] and saved["hall"]["steps"] == plant.hall.steps
 
 
+def test_a_plant_that_stops_while_the_broker_is_away_keeps_what_it_would_repeat(
+    broker: Any, tmp_path: Path
+) -> None:
+    plant = Simulator(PlantConfig(tmp_path, ToMqtt(address(broker)), faults=()))
+    plant.open()
+    plant.advance(START + 60 * SECOND)
+    assert plant.wire.flush(30) == 0 and plant.wire.unsent() == []
+    broker.stop()
+    wait_for(plant.wire.unsent)
+    plant.close()
+    saved = json.loads((tmp_path / "truth.json").read_text())
+    assert len(saved["outbox"]) == 10  # one message of each twin
+
+
 def distinct(entries: list[Entry], until: int = 2**62) -> int:
     """How many different (twin, signal, instant) came; of a step of the hall 2 × 4 + 8 × 3."""
     seen: set[tuple[str, str, int]] = set()

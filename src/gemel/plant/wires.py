@@ -249,7 +249,8 @@ class MqttWire:
 
     def unsent(self) -> list[Parcel]:
         with self._lock:
-            due = [parcel for _, parcel in self._recent] if self._repeat_at else []
+            again = self._repeat_at or self._said  # said: away, and to be repeated once it is back
+            due = [parcel for _, parcel in self._recent] if again else []
             return due + list(self._outbox.values())
 
     def close(self) -> None:
